@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""ktlsd as a child of the scenario: started, ready, watched, and ended in good order."""
+
+import os
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+from ktlstest import tap, wire
+
+TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../.."))
+READY_TIMEOUT = 60.0  # valgrind needs most of it
+EXIT_TIMEOUT = 30.0
+STDERR_KEPT = 4000
+
+# What a sanitizer or valgrind writes when it has found something.
+REPORT = re.compile(
+    r"runtime error:|Sanitizer|^==\d+== (Invalid |Conditional jump|Use of uninit|Syscall param|"
+    r"Process terminating|.*definitely lost: [1-9]|ERROR SUMMARY: [1-9])", re.MULTILINE)
+
+
+def binary():
+    return os.environ.get("KTLSD_BIN") or os.path.join(TOP, "build", "ktlsd")
+
+
+class Daemon:
+    """Starts with the configuration given as text and is ready when the constructor returns.
+
+    KTLSD_BIN names another binary, KTLSD_PREFIX a command to run it under; both may be given here
+    as well. `user` is the name of the one to start as.
+    """
+
+    def __init__(self, config="", *, prefix=None, user=None, env=None, arguments=(),
+                 clean_exit=True):
+        self.clean_exit = clean_exit
+        self.pid = None
+        self.process = None
+        self.status = ""
+        self.directory = tempfile.mkdtemp(prefix="ktlsd-test.")
+        self.socket_path = os.path.join(self.directory, "io.ktlsd")
+        self.config_path = os.path.join(self.directory, "ktlsd.conf")
+        self.stderr_path = os.path.join(self.directory, "stderr")
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._prepare(config, user)
+            self._start(prefix, user, env, arguments)
+            self._wait_ready()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _prepare(self, config, user):
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(config)
+        path = os.path.join(self.directory, "notify")
+        self.notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.notify.bind(path)
+        # Other users ask the daemon, and it may have dropped its own rights when it reports.
+        os.chmod(path, 0o666)
+        os.chmod(self.directory, 0o755)
+        if user is not None:
+            os.chown(self.directory, pwd.getpwnam(user).pw_uid, -1)
+
+    def _start(self, prefix, user, env, arguments):
+        if prefix is None:
+            prefix = shlex.split(os.environ.get("KTLSD_PREFIX", ""))
+        command = [*prefix, binary(), "--config", self.config_path, "--socket", self.socket_path,
+                   *arguments]
+        environment = dict(os.environ, NOTIFY_SOCKET=os.path.join(self.directory, "notify"))
+        environment.update(env or {})
+        with open(self.stderr_path, "wb") as stderr:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
+                env=environment, user=user, start_new_session=True,
+                **({} if user is None else {"group": pwd.getpwnam(user).pw_gid,
+                                            "extra_groups": []}))
+
+    def _wait_ready(self):
+        """A datagram with READY=1; the kernel says who sent it, which a prefix would hide."""
+        end = time.monotonic() + READY_TIMEOUT
+        while True:
+            self.notify.settimeout(0.2)
+            try:
+                data, ancillary, _, _ = self.notify.recvmsg(4096, socket.CMSG_SPACE(12))
+            except TimeoutError:
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"ktlsd ended with {self.process.returncode} instead of "
+                                       f"becoming ready:\n{self.stderr()}") from None
+                if time.monotonic() > end:
+                    raise TimeoutError(f"ktlsd is not ready:\n{self.stderr()}") from None
+                continue
+            fields = dict(line.split("=", 1) for line in data.decode().splitlines() if "=" in line)
+            self.status = fields.get("STATUS", self.status)
+            if fields.get("READY") == "1":
+                self.pid = int(fields.get("MAINPID", _sender(ancillary)))
+                return
+
+    def _abandon(self):
+        if self.process is not None and self.process.poll() is None:
+            for pid in {self.pid or self.process.pid, self.process.pid}:
+                os.kill(pid, signal.SIGKILL)
+            self.process.wait()
+        self.notify.close()
+        shutil.rmtree(self.directory)
+
+    # Asking it
+
+    def caller(self, timeout=wire.DEFAULT_TIMEOUT):
+        return wire.Caller(self.socket_path, timeout)
+
+    def connect(self, host, port, **parameters):
+        """One Connect on a connection of its own."""
+        return wire.connect(self.socket_path, host, port, **parameters)
+
+    # Watching it
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def stderr(self):
+        with open(self.stderr_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def children(self):
+        """Every process below the daemon's, at any depth."""
+        parents, found = _parents(), [self.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found[1:]
+
+    def pids(self):
+        return [self.pid, *self.children()]
+
+    def fd_count(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
+
+    def rss(self):
+        """KiB of VmRSS of the daemon and its children."""
+        return sum(_field(f"/proc/{pid}/status", "VmRSS:") for pid in self.pids())
+
+    def pss(self):
+        """KiB of proportional set size, in which what they share counts once."""
+        return sum(_field(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in self.pids())
+
+    def cpu_seconds(self):
+        """Processor time of the daemon and its living children."""
+        return sum(_ticks(pid) for pid in self.pids()) / os.sysconf("SC_CLK_TCK")
+
+    # Ending it
+
+    def kill(self, number=signal.SIGKILL):
+        """A signal to ktlsd itself; what it does to the exit status is then the scenario's."""
+        self.clean_exit = False
+        os.kill(self.pid, number)
+        return self.process.wait(EXIT_TIMEOUT)
+
+    def stop(self):
+        """SIGTERM, status 0, and nothing that a sanitizer or valgrind would have had to say."""
+        try:
+            if self.process.poll() is None:
+                os.kill(self.pid, signal.SIGTERM)
+            status = self.process.wait(EXIT_TIMEOUT)
+            text = self.stderr()
+        finally:
+            self._abandon()
+        report = REPORT.search(text)
+        if report or (self.clean_exit and status != 0):
+            what = f"reported {report.group()!r}" if report else f"ended with status {status}"
+            tap.fail(f"ktlsd {what}:\n{text[-STDERR_KEPT:]}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            tap.note("ktlsd said:\n" + self.stderr()[-STDERR_KEPT:])
+        self.stop()
+
+
+def _sender(ancillary):
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+            return struct.unpack("iII", data)[0]
+    raise RuntimeError("a notification without a sender")
+
+
+def _parents():
+    """The parent of every process there is."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parents[int(name)] = int(_stat(name)[1])
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it ended meanwhile
+    return parents
+
+
+def _stat(pid):
+    """The fields of /proc/PID/stat from the state on, behind a name that may contain anything."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def _field(path, name):
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            if line.startswith(name):
+                return int(line.split()[1])
+    raise RuntimeError(f"{path} has no {name}")
+
+
+def _ticks(pid):
+    return sum(map(int, _stat(pid)[11:13]))
