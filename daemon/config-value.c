@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/config-value.h"
+
+#include "proto/util.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Reads decimal digits, at most so many that a uint64_t of thousandths, times sixty, has room for them. */
+static const char *parse_digits(const char *p, uint64_t *number, unsigned int *n)
+{
+	for (*number = 0, *n = 0; *p >= '0' && *p <= '9' && *n < 10; p++, (*n)++)
+		*number = *number * 10 + (*p - '0');
+	return p;
+}
+
+static bool in_range(const struct value_type *type, uint64_t number)
+{
+	return number >= type->min && number <= type->max;
+}
+
+static enum value_error parse_flag(const struct value_type *type, const char *text, void *field)
+{
+	static const char *const words[][6] = {
+		{ "no", "n", "false", "f", "off", "0" },
+		{ "yes", "y", "true", "t", "on", "1" },
+	};
+
+	for (size_t value = 0; value < array_size(words); value++) {
+		for (size_t i = 0; i < array_size(words[value]); i++) {
+			if (!strcasecmp(text, words[value][i])) {
+				*(bool *)field = value;
+				return VALUE_OK;
+			}
+		}
+	}
+	return VALUE_MALFORMED;
+}
+
+static enum value_error parse_count(const struct value_type *type, const char *text, void *field)
+{
+	unsigned int digits;
+	uint64_t number;
+
+	if (text[strspn(text, "0123456789")] || !*text)
+		return VALUE_MALFORMED;
+	if (*parse_digits(text, &number, &digits) || !in_range(type, number))
+		return VALUE_OUT_OF_RANGE;
+	*(unsigned int *)field = number;
+	return VALUE_OK;
+}
+
+/* What one unit is in milliseconds; 0: there is no such unit. */
+static unsigned int time_unit(const char *name)
+{
+	static const struct {
+		const char *name;
+		unsigned int ms;
+	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "min", 60000 } };
+
+	for (size_t i = 0; i < array_size(units); i++)
+		if (!strcmp(name, units[i].name))
+			return units[i].ms;
+	return 0;
+}
+
+/* In integers, so that 0.1 is 100 ms and not a little less, whatever the locale. */
+static enum value_error parse_time(const struct value_type *type, const char *text, void *field)
+{
+	uint64_t whole, part = 0, scale = 1, ms;
+	unsigned int digits, decimals = 0, unit;
+	const char *p = parse_digits(text, &whole, &digits);
+
+	if (!digits)
+		return VALUE_MALFORMED;
+	if (*p == '.') {
+		p = parse_digits(p + 1, &part, &decimals);
+		if (!decimals)
+			return VALUE_MALFORMED;
+	}
+	for (unsigned int i = 0; i < decimals; i++)
+		scale *= 10;
+	unit = time_unit(p + strspn(p, " "));
+	if (!unit || part * unit % scale)
+		return VALUE_MALFORMED;
+	ms = whole * unit + part * unit / scale;
+	if (!in_range(type, ms))
+		return VALUE_OUT_OF_RANGE;
+	*(unsigned int *)field = ms;
+	return VALUE_OK;
+}
+
+static enum value_error parse_text(const struct value_type *type, const char *text, void *field)
+{
+	char **to = field, *copy;
+
+	if (!in_range(type, strlen(text)))
+		return VALUE_OUT_OF_RANGE;
+	copy = strdup(text);
+	if (!copy)
+		return VALUE_NO_MEMORY;
+	free(*to);
+	*to = copy;
+	return VALUE_OK;
+}
+
+static enum value_error parse_path(const struct value_type *type, const char *text, void *field)
+{
+	return *text == '/' ? parse_text(type, text, field) : VALUE_MALFORMED;
+}
+
+static const struct {
+	enum value_error (*parse)(const struct value_type *type, const char *text, void *field);
+	const char *malformed;
+	const char *range;
+	double scale;
+} kinds[] = {
+	[VALUE_FLAG] = { parse_flag, "is not yes or no", "", 1 },
+	[VALUE_COUNT] = { parse_count, "is not a whole number", "", 1 },
+	[VALUE_TIME] = { parse_time, "is not a time: seconds, or a number with ms, s or min, in whole milliseconds",
+			 " seconds", 1000 },
+	[VALUE_TEXT] = { parse_text, "is not a text", " bytes long", 1 },
+	[VALUE_PATH] = { parse_path, "is not an absolute path", " bytes long", 1 },
+};
+
+enum value_error value_parse(const struct value_type *type, const char *text, void *field)
+{
+	return kinds[type->kind].parse(type, text, field);
+}
+
+void value_explain(const struct value_type *type, enum value_error error, char *to, size_t size)
+{
+	double scale = kinds[type->kind].scale;
+
+	if (error == VALUE_OUT_OF_RANGE)
+		snprintf(to, size, "is not %.10g to %.10g%s", type->min / scale, type->max / scale,
+			 kinds[type->kind].range);
+	else
+		snprintf(to, size, "%s", error == VALUE_MALFORMED ? kinds[type->kind].malformed : "out of memory");
+}
