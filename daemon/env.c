@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/env.h"
+
+#include "daemon/clock.h"
+
+#include <string.h>
+
+static bool probe(struct env *env)
+{
+	_cleanup_free_ char *message = NULL;
+	_cleanup_(tls_freep) struct tls *tls = NULL;
+	struct proto_status status;
+
+	kernel_probe(&env->kernel);
+	env->probed_us = clock_us();
+	env->kernel_changed = false;
+	if (!kernel_takes_any(&env->kernel)) {
+		kernel_unavailable(&env->kernel, &status);
+		log_line(env->log, LOG_WARNING, "%s", status.message);
+	}
+	tls = tls_new(env->config, &env->kernel, &message);
+	if (!tls) {
+		log_line(env->log, LOG_ERR, "%s", message ? message : "out of memory");
+		return false;
+	}
+	tls_free(env->tls);
+	env->tls = steal_ptr(&tls);
+	return true;
+}
+
+bool env_init(struct env *env, struct ev_loop *loop, const struct config *config, struct log *log)
+{
+	_cleanup_free_ char *message = NULL;
+
+	*env = (struct env){ .loop = loop, .config = config, .log = log };
+	list_init(&env->resolver.waiting);
+	env->resolver.spare = env->resolver.nursery = -1;
+	env->trust = trust_new(config, &message);
+	if (!env->trust)
+		log_line(log, LOG_ERR, "%s", message ? message : "out of memory");
+	return env->trust && probe(env);
+}
+
+bool env_start(struct env *env)
+{
+	int r = resolver_init(&env->resolver, env->config->limits.resolvers);
+
+	if (r < 0) {
+		log_line(env->log, LOG_ERR, "cannot fork the resolvers' process: %s", strerror(-r));
+		return false;
+	}
+	resolver_run(&env->resolver, env->loop);
+	return true;
+}
+
+void env_deinit(struct env *env)
+{
+	resolver_deinit(&env->resolver);
+	env->tls = tls_free(env->tls);
+	env->trust = trust_free(env->trust);
+}
+
+void env_refresh(struct env *env)
+{
+	bool reason = env->kernel_changed || !kernel_takes_any(&env->kernel);
+
+	if (reason && clock_us() - env->probed_us >= ENV_PROBE_INTERVAL_US)
+		probe(env);
+}

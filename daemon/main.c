@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ktlsd: arguments, configuration, listening socket, service. What is process-wide is done here and nowhere else: signal
+ * dispositions, resource limits, dumpability.
+ */
+#include "daemon/args.h"
+#include "daemon/endpoint.h"
+#include "daemon/server.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+/* Keys pass through this process: no core, no ptrace by its own user. Every caller and every peer costs a descriptor. */
+static void prepare_process(void)
+{
+	struct rlimit files;
+
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+/* What the parser cannot judge: cipher strings are OpenSSL's. */
+static bool check_policies(const struct config *config)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < config->n_policies; i++) {
+		const struct config_policy *policy = &config->policies[i];
+		_cleanup_free_ char *fault = tls_check_policy(policy);
+
+		if (fault)
+			fprintf(stderr, "%s: [Policy %s]: %s\n", policy->where ? policy->where : "built-in", policy->name, fault);
+		good = good && !fault;
+	}
+	return good;
+}
+
+static int serve(const struct config *config, const char *path, struct log *log)
+{
+	struct server server = { 0 };
+	int fd = endpoint_open(path, log);
+	int status = EXIT_FAILURE;
+
+	if (fd < 0)
+		return status;
+	if (server_init(&server, config, log, fd)) {
+		server_run(&server);
+		status = EXIT_SUCCESS;
+	}
+	server_deinit(&server);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(config_freep) struct config *config = NULL;
+	_cleanup_(log_deinit) struct log log;
+	struct args args;
+
+	log_init(&log, STDERR_FILENO);
+	if (!args_parse(&args, argc, argv))
+		return args.exit_status;
+	prepare_process();
+	config = config_load(args.config, stderr);
+	if (!config || !check_policies(config))
+		return EXIT_FAILURE;
+	if (args.check_config)
+		return EXIT_SUCCESS;
+	return serve(config, args.socket, &log);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/peer.h"
+
+#include "proto/message.h"
+
+#include <sys/socket.h>
+
+static const struct proto_info service_info = {
+	.vendor = "ktlsd",
+	.product = "ktlsd",
+	.version = KTLSD_VERSION,
+	.url = "man:ktlsd(8)",
+};
+
+static void settle(struct peer *peer);
+
+/* --- replies */
+
+/* text NULL is a lack of memory; then there is nothing to be said any more, and closing says it. */
+static void reply(struct peer *peer, char *text, size_t length, int fd)
+{
+	if (text)
+		proto_writer_put(&peer->writer, text, length, fd);
+	else
+		peer->last = true;
+}
+
+static void reply_status(struct peer *peer, const struct proto_status *status)
+{
+	size_t length;
+	char *text = proto_status_encode(status, &length);
+
+	reply(peer, text, length, -1);
+}
+
+/* A socket that is not delivered is shut down, not only closed: nothing may write to it again. */
+static void shut_down_undelivered(struct peer *peer)
+{
+	if (peer->writer.fd >= 0)
+		shutdown(peer->writer.fd, SHUT_RDWR);
+}
+
+static void reply_session(struct peer *peer, struct request *request)
+{
+	size_t length;
+	char *text = proto_session_encode(&request->session, &length);
+
+	/* Without memory for the reply the request keeps the socket, and shuts it down when it is freed. */
+	reply(peer, text, length, text ? request_take(request) : -1);
+}
+
+/* --- calls */
+
+static void log_outcome(struct peer *peer, const struct request *request)
+{
+	const struct proto_status *status = &request->status;
+	const struct proto_session *session = &request->session;
+	const struct proto_error_info *error = proto_error_info(status->error);
+
+	if (error)
+		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->uid, request->call.host,
+			 request->call.port, proto_stage_name(status->stage), error->wire, status->message);
+	else
+		log_line(peer->env->log, LOG_INFO, "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us", peer->uid,
+			 request->call.host, request->call.port, session->address, session->version, session->cipher,
+			 session->verified_by, (unsigned long long)session->timings.total);
+}
+
+static void request_done(struct request *request)
+{
+	struct peer *peer = request->owner;
+
+	log_outcome(peer, request);
+	if (request->status.error == PROTO_OK)
+		reply_session(peer, request);
+	else
+		reply_status(peer, &request->status);
+	peer->request = request_free(request);
+	settle(peer);
+}
+
+static void carry_out_connect(struct peer *peer, struct proto_call *call)
+{
+	peer->request = request_new(peer->env, &call->connect, peer, request_done);
+	if (peer->request)
+		request_start(peer->request);
+	else
+		peer->last = true;
+}
+
+static void carry_out_get_info(struct peer *peer, struct proto_call *call)
+{
+	size_t length;
+	char *text = call->oneway ? NULL : proto_info_encode(&service_info, &length);
+
+	if (!call->oneway)
+		reply(peer, text, length, -1);
+}
+
+static void carry_out_get_interface_description(struct peer *peer, struct proto_call *call)
+{
+	struct proto_status status;
+	size_t length;
+	char *text;
+
+	if (call->oneway)
+		return;
+	text = proto_description_encode(call->interface, &length);
+	if (text || errno != ENOENT)
+		return reply(peer, text, length, -1);
+	proto_status_set(&status, PROTO_INTERFACE_NOT_FOUND, PROTO_STAGE_NONE, 0, "there is no interface %s", call->interface);
+	proto_escape(status.parameter, sizeof(status.parameter), call->interface);
+	reply_status(peer, &status);
+}
+
+static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
+	[PROTO_METHOD_CONNECT] = carry_out_connect,
+	[PROTO_METHOD_GET_INFO] = carry_out_get_info,
+	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = carry_out_get_interface_description,
+};
+
+static void handle(struct peer *peer, const char *text, size_t length)
+{
+	_cleanup_(proto_call_deinit) struct proto_call call = { 0 };
+	struct proto_status status;
+	bool oneway = false;
+
+	if (peer->reader.fd_refused) {
+		proto_status_invalid(&status, "fileDescriptor", "no message may carry a descriptor; this one was dropped");
+		peer->last = true;
+		return reply_status(peer, &status);
+	}
+	switch (proto_call_decode(&call, text, length, &status, &oneway)) {
+	case PROTO_DECODE_OK:
+		return carry_out[call.method](peer, &call);
+	case PROTO_DECODE_REFUSED:
+		if (!oneway)
+			reply_status(peer, &status);
+		return;
+	case PROTO_DECODE_CLOSE:
+	case PROTO_DECODE_NO_MEMORY:
+		peer->last = true;
+	}
+}
+
+/* --- the connection */
+
+/* Sends what is to be sent. False: the connection is over. */
+static bool deliver(struct peer *peer)
+{
+	enum proto_frame sent = proto_writer_idle(&peer->writer) ? PROTO_FRAME_OK :
+								   proto_writer_flush(&peer->writer, peer->fd);
+
+	if (sent != PROTO_FRAME_AGAIN) {
+		ev_io_stop(peer->env->loop, &peer->writable);
+		ev_timer_stop(peer->env->loop, &peer->delivering);
+		return sent == PROTO_FRAME_OK && !peer->last;
+	}
+	ev_io_start(peer->env->loop, &peer->writable);
+	if (!ev_is_active(&peer->delivering)) {
+		ev_timer_set(&peer->delivering, peer->env->config->limits.delivery_ms / 1e3, 0);
+		ev_timer_start(peer->env->loop, &peer->delivering);
+	}
+	return true;
+}
+
+static void arm_reading(struct peer *peer, unsigned int ms)
+{
+	ev_timer_stop(peer->env->loop, &peer->reading);
+	if (ms) {
+		ev_timer_set(&peer->reading, ms / 1e3, 0);
+		ev_timer_start(peer->env->loop, &peer->reading);
+	}
+}
+
+/* What the caller has time for now: the rest of a begun message, the next message, or as long as its own call takes. */
+static void watch_time(struct peer *peer, bool busy)
+{
+	bool begun = proto_reader_begun(&peer->reader);
+
+	if (begun && peer->begun)
+		return;
+	peer->begun = begun;
+	arm_reading(peer, begun ? peer->env->config->limits.message_ms : busy ? 0 : peer->env->config->limits.idle_ms);
+}
+
+/* Brings the connection as far as it goes now. The last act of every callback: the peer may be gone afterwards. */
+static void settle(struct peer *peer)
+{
+	bool alive, busy = true;
+	const char *text;
+	size_t length;
+
+	while ((alive = deliver(peer)) && proto_writer_idle(&peer->writer) && !peer->request) {
+		text = proto_reader_next(&peer->reader, &length);
+		if (!text) {
+			busy = false;
+			break;
+		}
+		handle(peer, text, length);
+	}
+	if (!alive || proto_reader_waiting(&peer->reader) > PROTO_PIPELINE_MAX)
+		return peer->gone(peer);
+	watch_time(peer, busy);
+}
+
+static void on_readable(EV_P_ ev_io *io, int events)
+{
+	struct peer *peer = container_of(io, struct peer, readable);
+	size_t waiting = proto_reader_waiting(&peer->reader);
+
+	switch (proto_reader_fill(&peer->reader, peer->fd)) {
+	case PROTO_FRAME_OK:
+		if (proto_reader_waiting(&peer->reader) != waiting)
+			peer->begun = false;
+		return settle(peer);
+	case PROTO_FRAME_AGAIN:
+		return;
+	case PROTO_FRAME_END:
+	case PROTO_FRAME_TOO_LARGE:
+	case PROTO_FRAME_FAILED:
+		return peer->gone(peer);
+	}
+}
+
+static void on_writable(EV_P_ ev_io *io, int events)
+{
+	settle(container_of(io, struct peer, writable));
+}
+
+static void on_reading_late(EV_P_ ev_timer *timer, int events)
+{
+	struct peer *peer = container_of(timer, struct peer, reading);
+
+	peer->gone(peer);
+}
+
+static void on_delivering_late(EV_P_ ev_timer *timer, int events)
+{
+	struct peer *peer = container_of(timer, struct peer, delivering);
+
+	peer->gone(peer);
+}
+
+struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct peer *))
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	struct ucred credentials = { .uid = (uid_t)-1 };
+	socklen_t length = sizeof(credentials);
+
+	if (!peer) {
+		close_fd(&fd);
+		return NULL;
+	}
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+	*peer = (struct peer){ .env = env, .fd = fd, .uid = credentials.uid, .owner = owner, .gone = gone };
+	list_init(&peer->link);
+	proto_reader_init(&peer->reader, false);
+	proto_writer_init(&peer->writer);
+	ev_io_init(&peer->readable, on_readable, fd, EV_READ);
+	ev_io_init(&peer->writable, on_writable, fd, EV_WRITE);
+	ev_timer_init(&peer->reading, on_reading_late, 0, 0);
+	ev_timer_init(&peer->delivering, on_delivering_late, 0, 0);
+	ev_io_start(env->loop, &peer->readable);
+	watch_time(peer, false);
+	return peer;
+}
+
+struct peer *peer_free(struct peer *peer)
+{
+	if (!peer)
+		return NULL;
+	list_leave(&peer->link);
+	request_free(peer->request);
+	ev_io_stop(peer->env->loop, &peer->readable);
+	ev_io_stop(peer->env->loop, &peer->writable);
+	ev_timer_stop(peer->env->loop, &peer->reading);
+	ev_timer_stop(peer->env->loop, &peer->delivering);
+	shut_down_undelivered(peer);
+	proto_writer_deinit(&peer->writer);
+	proto_reader_deinit(&peer->reader);
+	close_fd(&peer->fd);
+	free(peer);
+	return NULL;
+}

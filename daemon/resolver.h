@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names to addresses without blocking the loop: a bounded pool of resolver processes (nursery.h), one look-up each at a time. A
+ * look-up that is given up kills its process; the others, and requests for literal addresses, do not notice. Look-ups over the
+ * bound wait for their turn, in order.
+ */
+#pragma once
+
+#include "daemon/address.h"
+#include "daemon/list.h"
+
+#include <ev.h>
+#include <sys/types.h>
+
+struct resolver {
+	struct ev_loop *loop;
+	int nursery;
+	pid_t nursery_pid;
+	unsigned int max, busy;
+	int spare;		/* one idle process is kept, so that a look-up does not wait for a fork; -1: none */
+	struct list waiting;	/* lookup.link */
+};
+
+struct lookup {
+	struct resolver *resolver;
+	const char *host;	/* borrowed until done or stop */
+	struct list link;
+	ev_io io;		/* of its process */
+	bool running;		/* has a process: counted in busy */
+	struct addresses addresses;
+	int gai_error;		/* getaddrinfo(3); 0: addresses holds the answer */
+	int sys_errno;		/* of EAI_SYSTEM */
+	void (*done)(struct lookup *lookup);
+};
+
+/* Forks the nursery: see nursery_start() for when. 0 or -errno. */
+int resolver_init(struct resolver *resolver, unsigned int max);
+/* From then on look-ups can run. */
+void resolver_run(struct resolver *resolver, struct ev_loop *loop);
+/* No look-up may be left. */
+void resolver_deinit(struct resolver *resolver);
+
+/* done is called once, as the last act of a callback from the loop, unless lookup_stop() came first. */
+void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host, void (*done)(struct lookup *));
+/* May be called at any time after lookup_start(), and more than once. */
+void lookup_stop(struct lookup *lookup);
