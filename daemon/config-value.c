@@ -120,7 +120,7 @@ static const struct {
 } kinds[] = {
 	[VALUE_FLAG] = { parse_flag, "is not yes or no", "", 1 },
 	[VALUE_COUNT] = { parse_count, "is not a whole number", "", 1 },
-	[VALUE_TIME] = { parse_time, "is not a time: seconds, or a number with ms, s or min, in whole milliseconds",
+	[VALUE_TIME] = { parse_time, "is not a time in whole milliseconds: seconds, or a number with ms, s or min",
 			 " seconds", 1000 },
 	[VALUE_TEXT] = { parse_text, "is not a text", " bytes long", 1 },
 	[VALUE_PATH] = { parse_path, "is not an absolute path", " bytes long", 1 },
