@@ -39,20 +39,23 @@ static const struct {
 	void (*set)(struct args *args, const char *value);
 	void (*print)(void);	/* it answers, and nothing is run */
 } table[] = {
-	{ "config", "FILE", "Read FILE alone, and not the files of the system.", set_config, NULL },
-	{ "socket", "PATH", "Listen on PATH, if systemd has passed no socket.", set_socket, NULL },
-	{ "check-config", NULL, "Read the configuration, tell what is wrong with it, and exit.", set_check_config, NULL },
-	{ "version", NULL, "Print the version and exit.", NULL, print_version },
-	{ "help", NULL, "Print this help and exit.", NULL, print_help },
+	{ "config", "FILE", "Read FILE alone, not the files of the system.", .set = set_config },
+	{ "socket", "PATH", "Listen on PATH, if systemd has passed no socket.", .set = set_socket },
+	{ "check-config", NULL, "Read the configuration, tell what is wrong with it, and exit.",
+	  .set = set_check_config },
+	{ "version", NULL, "Print the version and exit.", .print = print_version },
+	{ "help", NULL, "Print this help and exit.", .print = print_help },
 };
 
 static void print_help(void)
 {
 	puts("Usage: ktlsd [OPTION...]\n"
-	     "Connects to TLS servers for others, and hands them sockets on which the kernel does the TLS.\n");
+	     "Connects to TLS servers for others, and hands them sockets on which the kernel does "
+	     "the TLS.\n");
 	for (size_t i = 0; i < array_size(table); i++) {
 		const char *argument = table[i].argument;
-		int width = printf("  --%s%s%s", table[i].name, argument ? " " : "", argument ? argument : "");
+		int width = printf("  --%s%s%s", table[i].name, argument ? " " : "",
+				   argument ? argument : "");
 
 		printf("%*s%s\n", 20 - width, "", table[i].sentence);
 	}
@@ -82,6 +85,7 @@ static void fill_options(struct option options[static array_size(table) + 1])
 
 bool args_parse(struct args *args, int argc, char **argv)
 {
+	const int n = array_size(table);
 	struct option options[array_size(table) + 1];
 	int c, at = 1;
 
@@ -92,7 +96,7 @@ bool args_parse(struct args *args, int argc, char **argv)
 		if (c == ':')
 			return bad_usage(args, argv[at], "needs an argument");
 		if (c == '?')
-			return bad_usage(args, argv[at], optopt > 0 && optopt <= (int)array_size(table) ?
+			return bad_usage(args, argv[at], optopt > 0 && optopt <= n ?
 					 "takes no argument" : "no such option");
 		if (table[c - 1].print) {
 			table[c - 1].print();

@@ -13,5 +13,5 @@ struct args {
 	int exit_status;	/* of a command line after which nothing is to be run */
 };
 
-/* False: everything has been said, on stdout or stderr, and there is nothing left to do but to exit. */
+/* False: all has been said, on stdout or stderr, and there is nothing left to do but to exit. */
 bool args_parse(struct args *args, int argc, char **argv);

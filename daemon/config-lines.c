@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* Debian made its inih's limit a variable, which starts at 200; where it is a constant, that is how long a line may be. */
+/* In Debian's inih the longest line is a variable (of 200), elsewhere it is compiled in. */
 extern int ini_max_line __attribute__((weak));
 
 void config_lines_fault(struct config_lines *lines, const char *subject, const char *format, ...)
@@ -28,7 +28,7 @@ void config_lines_fault(struct config_lines *lines, const char *subject, const c
 	lines->faults++;
 }
 
-/* One line without its end, cut to size; *wrong: what makes it no line at all. False: there is no more. */
+/* One line without its end, cut to size; *wrong: what makes it no line. False: there is no more. */
 static bool read_line(struct config_lines *lines, char *buffer, size_t size, const char **wrong)
 {
 	size_t n = 0;
@@ -103,8 +103,8 @@ static void check_handed(struct config_lines *lines)
 }
 
 /*
- * inih's reader: the next line that can only be a key and its value. It leaves one byte of the buffer free, because a full one
- * would look to some builds of inih like the beginning of a longer line.
+ * inih's reader: the next line that can only be a key and its value. It leaves one byte of the
+ * buffer free, because a full one looks to some builds of inih like the beginning of a longer line.
  */
 static char *next_entry(char *buffer, int size, void *stream)
 {

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One file of the configuration as a row of events: sections, and keys with their values, from inih. Whatever line is neither
- * is told with its number, and does not hide the next.
+ * One file of the configuration as a row of events: sections, and keys with their values, from
+ * inih. Whatever line is neither is told with its number, and does not hide the next.
  *
- * What of inih might surprise is kept from it: it cuts section names at 49 bytes and is silent about a section without keys, so
- * section lines don't reach it; it takes an indented line for more of the value before, `:` for `=`, and whatever follows a
- * blank and a `;` for a comment, so indentation is dropped and the others are faults; it cuts long lines in two.
+ * What of inih might surprise is kept from it. It cuts the names of sections at 49 bytes and says
+ * nothing of a section without keys, so section lines don't reach it. It takes an indented line
+ * for more of the value before, so indentation is dropped. It takes `:` for `=`, what stands behind
+ * a blank and a `;` for a comment, and the second half of a long line for a line: all of that is
+ * a fault here.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
 
-/* A path of 4095 bytes has room. A file without end must not keep the daemon from starting, or from saying why it doesn't. */
+/* A path of 4095 bytes has room, and a file without end has one. */
 #define CONFIG_LINE_MAX 8192
 #define CONFIG_FILE_MAX (1024 * 1024)
 
 struct config_lines {
-	void (*on_section)(struct config_lines *lines, const char *text);	/* what is between [ and ]; NULL: unclear */
-	void (*on_entry)(struct config_lines *lines, const char *key, const char *value);	/* the value is not empty */
+	/* What stands between [ and ]; NULL: that is unclear. */
+	void (*on_section)(struct config_lines *lines, const char *text);
+	/* The value is not empty. */
+	void (*on_entry)(struct config_lines *lines, const char *key, const char *value);
 	FILE *errors;
 	unsigned int faults;
 	bool no_memory;
@@ -33,6 +37,6 @@ struct config_lines {
 /* Reads path to its end; may be called again for the next file. optional: it need not be there. */
 void config_lines_read(struct config_lines *lines, const char *path, bool optional);
 
-/* Tells FILE:LINE: SUBJECT: MESSAGE, what came from the file being escaped; subject NULL: without it. */
+/* FILE:LINE: SUBJECT: MESSAGE, with what came from the file escaped; subject NULL: without it. */
 void config_lines_fault(struct config_lines *lines, const char *subject, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Reads decimal digits, at most so many that a uint64_t of thousandths, times sixty, has room for them. */
+/* At most ten decimal digits: as many minutes, in milliseconds, still have room in a uint64_t. */
 static const char *parse_digits(const char *p, uint64_t *number, unsigned int *n)
 {
 	for (*number = 0, *n = 0; *p >= '0' && *p <= '9' && *n < 10; p++, (*n)++)
@@ -120,8 +120,8 @@ static const struct {
 } kinds[] = {
 	[VALUE_FLAG] = { parse_flag, "is not yes or no", "", 1 },
 	[VALUE_COUNT] = { parse_count, "is not a whole number", "", 1 },
-	[VALUE_TIME] = { parse_time, "is not a time in whole milliseconds: seconds, or a number with ms, s or min",
-			 " seconds", 1000 },
+	[VALUE_TIME] = { parse_time, "is not a time in whole milliseconds: seconds, or a number "
+				     "with ms, s or min", " seconds", 1000 },
 	[VALUE_TEXT] = { parse_text, "is not a text", " bytes long", 1 },
 	[VALUE_PATH] = { parse_path, "is not an absolute path", " bytes long", 1 },
 };
@@ -139,5 +139,6 @@ void value_explain(const struct value_type *type, enum value_error error, char *
 		snprintf(to, size, "is not %.10g to %.10g%s", type->min / scale, type->max / scale,
 			 kinds[type->kind].range);
 	else
-		snprintf(to, size, "%s", error == VALUE_MALFORMED ? kinds[type->kind].malformed : "out of memory");
+		snprintf(to, size, "%s", error == VALUE_NO_MEMORY ? "finds no memory" :
+								    kinds[type->kind].malformed);
 }

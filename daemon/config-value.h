@@ -7,7 +7,7 @@
 enum value_kind {
 	VALUE_FLAG,	/* bool; the words that systemd takes */
 	VALUE_COUNT,	/* unsigned int; decimal */
-	VALUE_TIME,	/* unsigned int, milliseconds; seconds with decimals, or a number with ms, s or min */
+	VALUE_TIME,	/* unsigned int, milliseconds; seconds, or a number with ms, s or min */
 	VALUE_TEXT,	/* char * */
 	VALUE_PATH,	/* char *; absolute */
 };

@@ -17,7 +17,7 @@ struct parser {
 	struct config *config;
 	bool entered;			/* there was a section line in this file */
 	const struct section *section;
-	void *target;			/* what its keys fill; NULL: the section line is wrong, and they are passed over */
+	void *target;	/* what its keys fill; NULL: nobody knows, they are passed over */
 };
 
 struct key {
@@ -34,7 +34,7 @@ struct key {
 #define OFFSET_Store(field) offsetof(struct config_store, field)
 
 static const struct key keys[] = {
-#define OPTION(section, key, field, kind, fallback, min, max, unit, sentence)                                          \
+#define OPTION(section, key, field, kind, fallback, min, max, unit, sentence)			\
 	{ #section, #key, fallback, OFFSET_##section(field), { VALUE_##kind, min, max } },
 #include "daemon/options.def"
 #undef OPTION
@@ -42,10 +42,13 @@ static const struct key keys[] = {
 
 static bool set_defaults(const char *section, void *target)
 {
-	for (size_t i = 0; i < array_size(keys); i++)
-		if (!strcmp(keys[i].section, section) && *keys[i].fallback &&
-		    value_parse(&keys[i].type, keys[i].fallback, (char *)target + keys[i].offset) != VALUE_OK)
+	for (size_t i = 0; i < array_size(keys); i++) {
+		const struct key *key = &keys[i];
+
+		if (!strcmp(key->section, section) && *key->fallback &&
+		    value_parse(&key->type, key->fallback, (char *)target + key->offset))
 			return false;
+	}
 	return true;
 }
 
@@ -70,12 +73,14 @@ static struct config_policy *find_policy(const struct config *config, const char
 
 static struct config_policy *add_policy(struct config *config, const char *name)
 {
-	struct config_policy *policy, *grown = reallocarray(config->policies, config->n_policies + 1, sizeof(*grown));
+	size_t n = config->n_policies;
+	struct config_policy *policy, *grown;
 
+	grown = reallocarray(config->policies, n + 1, sizeof(*grown));
 	if (!grown)
 		return NULL;
 	config->policies = grown;
-	policy = &grown[config->n_policies];
+	policy = &grown[n];
 	*policy = (struct config_policy){ .name = strdup(name) };
 	if (!policy->name)
 		return NULL;
@@ -102,12 +107,14 @@ static struct config_store *find_store(const struct config *config, const char *
 
 static struct config_store *add_store(struct config *config, const char *name)
 {
-	struct config_store *store, *grown = reallocarray(config->stores, config->n_stores + 1, sizeof(*grown));
+	size_t n = config->n_stores;
+	struct config_store *store, *grown;
 
+	grown = reallocarray(config->stores, n + 1, sizeof(*grown));
 	if (!grown)
 		return NULL;
 	config->stores = grown;
-	store = &grown[config->n_stores];
+	store = &grown[n];
 	*store = (struct config_store){ .name = strdup(name) };
 	if (!store->name)
 		return NULL;
@@ -132,7 +139,8 @@ static void *open_config(struct config *config, const char *name, const char *wh
 static const struct section {
 	const char *kind;
 	bool named;
-	void *(*open)(struct config *config, const char *name, const char *where);	/* NULL: no memory */
+	/* NULL: no memory */
+	void *(*open)(struct config *config, const char *name, const char *where);
 } sections[] = {
 	{ "Service", false, open_config },
 	{ "Limits", false, open_config },
@@ -150,7 +158,8 @@ static const struct section *find_section(const char *kind, size_t length)
 
 static bool valid_name(const char *name)
 {
-	size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
+	size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				     "0123456789-_.");
 
 	return length > 0 && length <= PROTO_NAME_MAX && !name[length];
 }
@@ -212,7 +221,8 @@ static void on_entry(struct config_lines *lines, const char *name, const char *v
 		return;
 	key = find_key(parser->section->kind, name);
 	if (!key) {
-		config_lines_fault(lines, name, "there is no such key in [%s]", parser->section->kind);
+		config_lines_fault(lines, name, "there is no such key in [%s]",
+				   parser->section->kind);
 		return;
 	}
 	error = value_parse(&key->type, value, (char *)parser->target + key->offset);
@@ -234,7 +244,8 @@ static int is_drop_in(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);
 
-	return entry->d_name[0] != '.' && length > 5 && !strcmp(entry->d_name + length - 5, ".conf");
+	return entry->d_name[0] != '.' && length > 5 &&
+	       !strcmp(entry->d_name + length - 5, ".conf");
 }
 
 /* By bytes, whatever the locale. */
@@ -285,19 +296,22 @@ static void read_directory(struct parser *parser, const char *directory)
 static bool set_built_in(struct config *config)
 {
 	return set_defaults("Service", config) && set_defaults("Limits", config) &&
-	       open_policy(config, "default", "built in") && open_store(config, "system", "built in");
+	       open_policy(config, "default", "built in") &&
+	       open_store(config, "system", "built in");
 }
 
-/* What cannot be seen before everything has been read. The store that comes first has a file of its own. */
+/* What cannot be seen before all is read. "system", the first, has the distribution's file. */
 static void check_stores(struct parser *parser)
 {
 	const struct config *config = parser->config;
 
 	for (size_t i = 1; i < config->n_stores; i++) {
-		if (config->stores[i].file)
+		const struct config_store *store = &config->stores[i];
+
+		if (store->file)
 			continue;
-		fprintf(parser->lines.errors, "%s: File: is missing in [Store %s]\n", config->stores[i].where,
-			config->stores[i].name);
+		fprintf(parser->lines.errors, "%s: File: is missing in [Store %s]\n", store->where,
+			store->name);
 		parser->lines.faults++;
 	}
 }

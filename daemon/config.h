@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration: read once, then only looked at. Which keys there are, of what type, with what default and range, is
- * options.def; the parser, --check-config and the test of the manual come from it.
+ * The configuration: read once, then only looked at. Which keys there are, of what type, with what
+ * default and range, is options.def; the parser, --check-config and the test of the manual come
+ * from it.
  */
 #pragma once
 
@@ -10,7 +11,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* [Policy NAME]: what may be offered. OpenSSL's own syntax; what the files don't say has the default of options.def. */
+/*
+ * [Policy NAME]: what may be offered, in OpenSSL's own syntax. What the files don't say has the
+ * default of options.def.
+ */
 struct config_policy {
 	char *name;
 	char *ciphers;			/* TLS 1.2 cipher list */
@@ -46,8 +50,9 @@ struct config {
 };
 
 /*
- * file NULL: SYSCONFDIR/ktlsd/ktlsd.conf, if it is there, and what of SYSCONFDIR/ktlsd/ktlsd.conf.d ends in .conf, in the order
- * of the names. Otherwise that file alone. Every fault is told on errors, one line each, as FILE:LINE: KEY: ...; NULL if there was any.
+ * file NULL: SYSCONFDIR/ktlsd/ktlsd.conf, if it is there, and what of SYSCONFDIR/ktlsd/ktlsd.conf.d
+ * ends in .conf, in the order of the names. Otherwise that file alone. Every fault is told on
+ * errors, one line each, as FILE:LINE: KEY: ...; NULL if there was any.
  */
 struct config *config_load(const char *file, FILE *errors);
 /* The same from another directory than SYSCONFDIR/ktlsd. */
@@ -55,5 +60,6 @@ struct config *config_load_directory(const char *directory, FILE *errors);
 struct config *config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free)
 
-const struct config_policy *config_policy(const struct config *config, const char *name);	/* NULL name: "default" */
+/* NULL: there is no such thing. A policy without a name is "default". */
+const struct config_policy *config_policy(const struct config *config, const char *name);
 const struct config_store *config_store(const struct config *config, const char *name);

@@ -16,20 +16,21 @@
 
 _Static_assert(LOG_LINE_MAX <= PIPE_BUF, "a line must fit into one write to a pipe");
 
-/* JOURNAL_STREAM is inherited by everything that a service starts, wherever its stderr goes: it must name this very file. */
+/* JOURNAL_STREAM is inherited, wherever stderr went in between: it must name this very file. */
 static bool is_journal(const struct stat *st)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	uintmax_t device, inode;
 	char end;
 
-	return stream && sscanf(stream, "%ju:%ju%c", &device, &inode, &end) == 2 && device == st->st_dev &&
-	       inode == st->st_ino;
+	return stream && sscanf(stream, "%ju:%ju%c", &device, &inode, &end) == 2 &&
+	       device == st->st_dev && inode == st->st_ino;
 }
 
 /*
- * O_NONBLOCK belongs to the open file, which we share with whoever started us, so it is not ours to set. A pipe or a terminal
- * can be opened anew, though, for a description of our own. Where that is refused, poll() before write() has to do.
+ * O_NONBLOCK belongs to the open file, which we share with whoever started us, so it is not ours to
+ * set. A pipe or a terminal can be opened anew, though, for a description of our own. Where that is
+ * refused, poll() before write() has to do: only another writer of the same pipe can come between.
  */
 static int reopen(int fd)
 {
@@ -105,7 +106,8 @@ static bool tell_dropped(struct log *log)
 
 	if (!log->dropped)
 		return true;
-	snprintf(text, sizeof(text), "%lu lines of this log were lost: nobody took them", log->dropped);
+	snprintf(text, sizeof(text), "%lu lines of this log are lost: nobody took them",
+		 log->dropped);
 	if (!put_text(log, LOG_WARNING, text))
 		return false;
 	log->dropped = 0;
@@ -114,7 +116,7 @@ static bool tell_dropped(struct log *log)
 
 void log_line(struct log *log, int priority, const char *format, ...)
 {
-	char text[LOG_LINE_MAX + 1];	/* what is cut here is cut, and marked so, when it is escaped */
+	char text[LOG_LINE_MAX + 1];	/* what is cut here will be cut, and marked so, there */
 	int kept = errno;
 	va_list args;
 

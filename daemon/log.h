@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One line at a time to stderr, with systemd's priority prefix when that goes to the journal (sd-daemon(3)). It never blocks: a
- * line for which there is no room is lost, and counted, and the next one that gets through tells how many were. What would break
- * a line or a terminal is escaped here, so callers and peers may be quoted as they are.
+ * One line at a time to stderr, with systemd's priority prefix when that goes to the journal
+ * (sd-daemon(3)). It never blocks: a line for which there is no room is lost, and counted, and the
+ * next one that gets through tells how many were. What would break a line or a terminal is escaped
+ * here, so callers and peers may be quoted as they are.
  */
 #pragma once
 
@@ -20,8 +21,9 @@ struct log {
 	unsigned long dropped;	/* lines lost since the last that got through */
 };
 
-/* fd stays the caller's, and stays open as long as the log. One for a process; after a fork both may go on. */
+/* fd stays the caller's, and open as long as the log is used. */
 void log_init(struct log *log, int fd);
 void log_deinit(struct log *log);
 
-void log_line(struct log *log, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_line(struct log *log, int priority, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
