@@ -19,6 +19,9 @@ SYSCONFDIR ?= /etc
 O ?= build
 SAN ?=
 SHELL := /bin/bash
+# make V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
 	libcmocka-dev openssl valgrind strace iproute2 kmod mandoc man-db ca-certificates universal-ctags \
@@ -26,21 +29,20 @@ PACKAGES := gcc clang make pkg-config binutils python3 libc6-dev libev-dev libjs
 
 # Everything is position-independent: what the library shares with the daemon is compiled once.
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wparentheses \
-	-Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter
+	-Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter -Wno-missing-field-initializers
 HARDENING := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fstack-clash-protection -fPIC
 CFLAGS ?= -O2 -g
-C_FLAGS = -std=gnu11 -I. -I$(O) -I$(O)/gen $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZE) $(DEFINES) \
+DEFINES := -D_GNU_SOURCE -DKTLSD_VERSION='"$(VERSION)"' -DKTLSD_SYSCONFDIR='"$(SYSCONFDIR)"'
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+C_FLAGS := -std=gnu11 -I. -I$(O) -I$(O)/gen $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZE) $(DEFINES) \
 	$(shell pkg-config --cflags json-c libsystemd)
-DEFINES = -D_GNU_SOURCE -DKTLSD_VERSION='"$(VERSION)"' -DKTLSD_SYSCONFDIR='"$(SYSCONFDIR)"' -DKTLSD_PREFIX='"$(PREFIX)"'
-SANITIZE = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LD_FLAGS = -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SANITIZE)
 
-DAEMON_LIBS = -lev -lssl -lcrypto -linih $(shell pkg-config --libs json-c libsystemd)
-CLIENT_LIBS = $(shell pkg-config --libs json-c)
+DAEMON_LIBS := -lev -lssl -lcrypto -linih $(shell pkg-config --libs json-c libsystemd)
+CLIENT_LIBS := $(shell pkg-config --libs json-c)
 
 # Sources are what stands in the folders; programs differ in their main alone.
 PROTO := $(wildcard proto/*.c)
-PROGRAMS := client/ktlsctl.c $(wildcard client/ctl-*.c) daemon/main.c
 CTL := client/ktlsctl.c $(wildcard client/ctl-*.c)
 LIBRARY := $(filter-out $(CTL),$(wildcard client/*.c))
 DAEMON := $(filter-out daemon/main.c,$(wildcard daemon/*.c))
@@ -55,29 +57,33 @@ GENERATED := $(patsubst proto/%,$(O)/gen/%.h,$(wildcard proto/*.varlink))
 all: $(O)/ktlsd $(O)/ktlsctl $(O)/libktls.so.$(ABI) $(O)/libktls.a $(O)/libktls.pc
 
 $(O)/ktlsd: $(call objects,daemon/main.c $(DAEMON) $(PROTO))
-	$(CC) -pie $(LD_FLAGS) -o $@ $^ $(DAEMON_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie $(LD_FLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 $(O)/ktlsctl: $(call objects,$(CTL)) $(O)/libktls.a
-	$(CC) -pie $(LD_FLAGS) -o $@ $^ $(CLIENT_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie $(LD_FLAGS) -o $@ $^ $(CLIENT_LIBS)
 
 $(O)/libktls.so.$(ABI): $(call objects,$(LIBRARY) $(PROTO)) client/libktls.map
-	$(CC) -shared $(LD_FLAGS) -Wl,-soname,$(@F) -Wl,--version-script=client/libktls.map \
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared $(LD_FLAGS) -Wl,-soname,$(@F) -Wl,--version-script=client/libktls.map \
 		-o $@ $(filter %.o,$^) $(CLIENT_LIBS)
-	ln -sf $(@F) $(O)/libktls.so
+	$(Q)ln -sf $(@F) $(O)/libktls.so
 
 # One relocatable object, in which only the public names are global: a static user's names cannot clash with ours.
 $(O)/libktls.a: $(call objects,$(LIBRARY) $(PROTO))
-	ld -r -o $(O)/libktls.o $^
-	objcopy --wildcard --keep-global-symbol='ktls_*' $(O)/libktls.o
-	rm -f $@ && ar rcs $@ $(O)/libktls.o
+	$(call say,AR,$@)
+	$(Q)ld -r -o $(O)/libktls.o $^
+	$(Q)objcopy --wildcard --keep-global-symbol='ktls_*' $(O)/libktls.o
+	$(Q)rm -f $@ && ar rcs $@ $(O)/libktls.o
 
 $(O)/libktls.pc: client/libktls.pc.in
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' $< > $@
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' $< > $@
 
 $(O)/gen/%.varlink.h: proto/%.varlink
 	@mkdir -p $(@D)
-	sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
+	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
 
 # The flags are part of what an object is made from.
 $(O)/flags: FORCE
@@ -86,17 +92,19 @@ FORCE:
 
 $(O)/obj/%.o: %.c $(O)/flags | $(GENERATED)
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 # Unit tests: every object but the mains in one archive, each test takes what it names.
 $(O)/units.a: $(call objects,$(PROTO) $(LIBRARY) $(DAEMON))
-	rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	@mkdir -p $(@D)
-	$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
 unit: $(UNIT)
 

@@ -135,7 +135,7 @@ static int send_socket(int nursery, int fd)
 		char buffer[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = { { 0 } };
-	struct iovec iov = { .iov_base = "", .iov_len = 1 };
+	struct iovec iov = { .iov_base = &(char){ 0 }, .iov_len = 1 };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 
