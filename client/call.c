@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* How long a full queue of the service's is left alone: poll(2) cannot tell when it has room again. */
+/* How long a full queue of the service's is left alone; poll(2) cannot tell when it has room. */
 #define REACH_AGAIN_MS 10
 
 /* What a step of one state comes to. */
@@ -31,7 +31,8 @@ static void call_stop(struct ktls *k, enum call_state state)
 	proto_reader_deinit(&k->reader);
 }
 
-int call_fail(struct ktls *k, enum ktls_status status, const char *stage, int err, const char *format, ...)
+int call_fail(struct ktls *k, enum ktls_status status, const char *stage, int err,
+	      const char *format, ...)
 {
 	char text[PROTO_TEXT_MAX];
 	va_list ap;
@@ -82,7 +83,8 @@ static int call_unreachable(struct ktls *k, int err)
 		if (hints[i].err == err)
 			hint = hints[i].hint;
 	errno = err;
-	return call_fail(k, KTLS_UNREACHABLE, "service", err, "cannot reach %s: %m%s", k->service.sun_path, hint);
+	return call_fail(k, KTLS_UNREACHABLE, "service", err, "cannot reach %s: %m%s",
+			 k->service.sun_path, hint);
 }
 
 static int call_reach(struct ktls *k)
@@ -119,7 +121,8 @@ static int call_unread(struct ktls *k, enum proto_frame frame, int err)
 	if (frame == PROTO_FRAME_END)
 		return call_lost(k, 0);
 	if (frame == PROTO_FRAME_TOO_LARGE)
-		return call_fail(k, KTLS_PROTOCOL, "service", 0, "the answer is larger than an answer can be");
+		return call_fail(k, KTLS_PROTOCOL, "service", 0,
+				 "the answer is larger than an answer can be");
 	if (err == ECONNRESET || err == EPIPE)
 		return call_lost(k, err);
 	errno = err;
@@ -134,7 +137,8 @@ static int call_there(struct ktls *k, const struct proto_session *session)
 		int err = errno;
 
 		shutdown(k->reader.fd, SHUT_RDWR);
-		return call_fail(k, KTLS_NOT_ENCRYPTED, "handover", err, "the socket received is refused: %s", why);
+		return call_fail(k, KTLS_NOT_ENCRYPTED, "handover", err,
+				 "the socket received is refused: %s", why);
 	}
 	k->session = *session;
 	k->tls = steal_fd(&k->reader.fd);
@@ -148,8 +152,10 @@ static int call_without_socket(struct ktls *k)
 	_cleanup_fd_ int room = fcntl(k->sock, F_DUPFD_CLOEXEC, 0);
 
 	if (room < 0)
-		return call_fail(k, KTLS_LOCAL, "handover", errno, "no descriptor is left for the socket: %m");
-	return call_fail(k, KTLS_PROTOCOL, "service", 0, "the answer names a socket that did not come with it");
+		return call_fail(k, KTLS_LOCAL, "handover", errno,
+				 "no descriptor is left for the socket: %m");
+	return call_fail(k, KTLS_PROTOCOL, "service", 0,
+			 "the answer names a socket that did not come with it");
 }
 
 static int call_answer(struct ktls *k, const char *text, size_t length)
@@ -164,12 +170,14 @@ static int call_answer(struct ktls *k, const char *text, size_t length)
 	case PROTO_DECODE_NO_MEMORY:
 		return call_fail(k, KTLS_LOCAL, "service", ENOMEM, "no memory for the answer");
 	case PROTO_DECODE_CLOSE:
-		return call_fail(k, KTLS_PROTOCOL, "service", 0, "the answer is not one of ktlsd's");
+		return call_fail(k, KTLS_PROTOCOL, "service", 0,
+				 "the answer is not one of ktlsd's");
 	case PROTO_DECODE_OK:
 		break;
 	}
 	if (proto_reader_begun(&k->reader) || proto_reader_waiting(&k->reader))
-		return call_fail(k, KTLS_PROTOCOL, "service", 0, "the service said more than its answer");
+		return call_fail(k, KTLS_PROTOCOL, "service", 0,
+				 "the service said more than its answer");
 	if (k->reader.fd < 0 || fd_index != 0)
 		return call_without_socket(k);
 	return call_there(k, &session);
@@ -193,7 +201,7 @@ static int call_receive(struct ktls *k)
 	}
 }
 
-/* The request: states that are under way have a step, and wait for the socket if they have events. */
+/* States that are under way have a step, and wait for the socket if they have events. */
 static const struct {
 	int (*step)(struct ktls *k);
 	int events;
@@ -208,9 +216,10 @@ static int call_late(struct ktls *k)
 	unsigned int ms = k->request.timeout_ms + KTLS_MARGIN_MS;
 
 	if (k->state == CALL_REACHING)
-		return call_fail(k, KTLS_SILENT, "service", ETIMEDOUT, "%s accepted no caller for %u ms",
-				 k->service.sun_path, ms);
-	return call_fail(k, KTLS_SILENT, "service", ETIMEDOUT, "the service gave no answer for %u ms", ms);
+		return call_fail(k, KTLS_SILENT, "service", ETIMEDOUT,
+				 "%s accepted no caller for %u ms", k->service.sun_path, ms);
+	return call_fail(k, KTLS_SILENT, "service", ETIMEDOUT,
+			 "the service gave no answer for %u ms", ms);
 }
 
 static int call_open(struct ktls *k)
@@ -271,7 +280,9 @@ static int call_state(struct ktls *k)
 {
 	if (k->state == CALL_THERE)
 		return 1;
-	errno = k->state == CALL_NEW ? EINVAL : k->failure.sys_errno ?: outcome_find(k->status)->sys_errno;
+	errno = EINVAL;
+	if (k->state == CALL_FAILED)
+		errno = k->failure.sys_errno ?: outcome_find(k->status)->sys_errno;
 	return -1;
 }
 

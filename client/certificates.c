@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* A bundle with a dump of each certificate before it is about ten times as large as what counts of it. */
+/* A bundle with a dump of each certificate before it is about ten times as large as what counts of
+ * it. */
 #define CERTIFICATES_FILE_MAX (16 * 1024 * 1024)
 
 /* The labels under which OpenSSL takes a certificate. */
@@ -15,7 +16,7 @@ static const char *const labels[] = { "CERTIFICATE", "X509 CERTIFICATE", "TRUSTE
 
 struct line {
 	const char *text;
-	size_t length;		/* without white space at the end */
+	size_t length; /* without white space at the end */
 };
 
 static bool next_line(struct line *line, const char **at, const char *end)
@@ -60,7 +61,7 @@ static bool line_is_ascii(const struct line *line)
 struct filter {
 	char *kept;
 	size_t length;
-	int inside;		/* the label of the block that is open; -1 */
+	int inside; /* the label of the block that is open; -1 */
 	int error;
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HOST_MAX 255	/* more than any host has, for the library to refuse */
+#define HOST_MAX 255 /* more than any host has, for the library to refuse */
 
 static int invalid(void)
 {
@@ -34,7 +34,10 @@ static int word_number(const struct word *words, const char *text)
 static int ask_verify(struct ktls *k, const char *value)
 {
 	static const struct word words[] = {
-		{ "full", KTLS_VERIFY_FULL }, { "chain", KTLS_VERIFY_CHAIN }, { "none", KTLS_VERIFY_NONE }, { NULL, 0 },
+		{ "full", KTLS_VERIFY_FULL },
+		{ "chain", KTLS_VERIFY_CHAIN },
+		{ "none", KTLS_VERIFY_NONE },
+		{ NULL, 0 },
 	};
 	int number = word_number(words, value);
 
@@ -43,13 +46,17 @@ static int ask_verify(struct ktls *k, const char *value)
 
 static int ask_io(struct ktls *k, const char *value)
 {
-	static const struct word words[] = { { "plain", KTLS_IO_PLAIN }, { "aware", KTLS_IO_AWARE }, { NULL, 0 } };
+	static const struct word words[] = { { "plain", KTLS_IO_PLAIN },
+					     { "aware", KTLS_IO_AWARE },
+					     { NULL, 0 } };
 	int number = word_number(words, value);
 
 	return number < 0 ? -1 : ktls_set_io(k, (enum ktls_io)number);
 }
 
-static const struct word tls_versions[] = { { "1.2", KTLS_TLS_1_2 }, { "1.3", KTLS_TLS_1_3 }, { NULL, 0 } };
+static const struct word tls_versions[] = { { "1.2", KTLS_TLS_1_2 },
+					    { "1.3", KTLS_TLS_1_3 },
+					    { NULL, 0 } };
 
 static int ask_min_version(struct ktls *k, const char *value)
 {
@@ -112,24 +119,38 @@ static int set_target(struct ctl *ctl, const char *value)
 static const struct ctl_option options[] = {
 	{ "ca", 0, "FILE", ktls_set_ca_file, NULL, "trust the CA certificates of this PEM file",
 	  "a file with PEM certificates" },
-	{ "store", 0, "NAME", ktls_set_store, NULL, "trust a store of ktlsd's configuration (system)", "a name" },
-	{ "pin", 0, "PIN", ktls_add_pin, NULL, "accept this certificate or key; may be repeated", PIN },
-	{ "name", 0, "NAME", ktls_set_name, NULL, "the name that the certificate must carry (HOST)", "a name or address" },
-	{ "verify", 0, "WHAT", ask_verify, NULL, "full (chain and name), chain or none", "full, chain or none" },
-	{ "server-name", 0, "NAME", ktls_set_server_name, NULL, "the name sent in the handshake (HOST)", "a name" },
-	{ "alpn", 0, "PROTOCOL", ktls_add_alpn, NULL, "offer this protocol; may be repeated, best first",
+	{ "store", 0, "NAME", ktls_set_store, NULL,
+	  "trust a store of ktlsd's configuration (system)", "a name" },
+	{ "pin", 0, "PIN", ktls_add_pin, NULL, "accept this certificate or key; may be repeated",
+	  PIN },
+	{ "name", 0, "NAME", ktls_set_name, NULL, "the name that the certificate must carry (HOST)",
+	  "a name or address" },
+	{ "verify", 0, "WHAT", ask_verify, NULL, "full (chain and name), chain or none",
+	  "full, chain or none" },
+	{ "server-name", 0, "NAME", ktls_set_server_name, NULL,
+	  "the name sent in the handshake (HOST)", "a name" },
+	{ "alpn", 0, "PROTOCOL", ktls_add_alpn, NULL,
+	  "offer this protocol; may be repeated, best first",
 	  "a protocol of 1 to 255 bytes, at most 16 times" },
-	{ "policy", 0, "NAME", ktls_set_policy, NULL, "a policy of ktlsd's configuration", "a name" },
+	{ "policy", 0, "NAME", ktls_set_policy, NULL, "a policy of ktlsd's configuration",
+	  "a name" },
 	{ "min-version", 0, "VERSION", ask_min_version, NULL, "1.2 or 1.3", "1.2 or 1.3" },
 	{ "max-version", 0, "VERSION", ask_max_version, NULL, "1.2 or 1.3", "1.2 or 1.3" },
 	{ "ciphers", 0, "LIST", ktls_set_ciphers, NULL, "narrow the ciphers of TLS 1.2", LIST },
-	{ "ciphersuites", 0, "LIST", ktls_set_ciphersuites, NULL, "narrow the ciphers of TLS 1.3", LIST },
-	{ "groups", 0, "LIST", ktls_set_groups, NULL, "narrow the groups (curves) of the key exchange", LIST },
-	{ "signature-algorithms", 0, "LIST", ktls_set_signature_algorithms, NULL, "narrow the signature algorithms", LIST },
-	{ "io", 0, "HOW", ask_io, NULL, "plain or aware: what the command does with the socket", "plain or aware" },
-	{ "timeout", 0, "SECONDS", ask_timeout, NULL, "how long ktlsd may take for it all (20)", "0.001 to 120 seconds" },
-	{ "stdio", 0, NULL, NULL, set_stdio, "the socket is the command's stdin and stdout too", NULL },
-	{ "verbose", 'v', NULL, NULL, set_verbose, "show the facts of the session, or more of a failure, on stderr", NULL },
+	{ "ciphersuites", 0, "LIST", ktls_set_ciphersuites, NULL, "narrow the ciphers of TLS 1.3",
+	  LIST },
+	{ "groups", 0, "LIST", ktls_set_groups, NULL,
+	  "narrow the groups (curves) of the key exchange", LIST },
+	{ "signature-algorithms", 0, "LIST", ktls_set_signature_algorithms, NULL,
+	  "narrow the signature algorithms", LIST },
+	{ "io", 0, "HOW", ask_io, NULL, "plain or aware: what the command does with the socket",
+	  "plain or aware" },
+	{ "timeout", 0, "SECONDS", ask_timeout, NULL, "how long ktlsd may take for it all (20)",
+	  "0.001 to 120 seconds" },
+	{ "stdio", 0, NULL, NULL, set_stdio, "the socket is the command's stdin and stdout too",
+	  NULL },
+	{ "verbose", 'v', NULL, NULL, set_verbose,
+	  "show the facts of the session, or more of a failure, on stderr", NULL },
 	{ "help", 'h', NULL, NULL, set_help, "show this", NULL },
 };
 
@@ -175,7 +196,8 @@ static int ask_target(struct ctl *ctl)
 	const char *port = split_target(ctl->target, host);
 
 	if (!port)
-		return ctl_usage("%s: takes HOST:PORT, an IPv6 address as [ADDRESS]:PORT", ctl->target);
+		return ctl_usage("%s: takes HOST:PORT, an IPv6 address as [ADDRESS]:PORT",
+				 ctl->target);
 	if (ktls_set_host(ctl->k, host) < 0)
 		return ctl_usage("%s: no host name and no address", host);
 	if (ask_port(ctl->k, port) < 0)
@@ -191,19 +213,27 @@ static void print_session(const struct ktls *k)
 		const char *name;
 		const char *(*get)(const struct ktls *k);
 	} facts[] = {
-		{ "address", ktls_get_address }, { "version", ktls_get_tls_version }, { "cipher", ktls_get_cipher },
-		{ "kernel cipher", ktls_get_kernel_cipher }, { "group", ktls_get_group }, { "alpn", ktls_get_alpn },
-		{ "verified by", ktls_get_verified_by }, { "subject", ktls_get_peer_subject },
-		{ "not after", ktls_get_peer_not_after }, { "cert-sha256", ktls_get_peer_cert_sha256 },
+		{ "address", ktls_get_address },
+		{ "version", ktls_get_tls_version },
+		{ "cipher", ktls_get_cipher },
+		{ "kernel cipher", ktls_get_kernel_cipher },
+		{ "group", ktls_get_group },
+		{ "alpn", ktls_get_alpn },
+		{ "verified by", ktls_get_verified_by },
+		{ "subject", ktls_get_peer_subject },
+		{ "not after", ktls_get_peer_not_after },
+		{ "cert-sha256", ktls_get_peer_cert_sha256 },
 		{ "spki-sha256", ktls_get_peer_spki_sha256 },
 	};
-	static const char *const timings[] = { "resolve", "connect", "handshake", "install", "total" };
+	static const char *const timings[] = { "resolve", "connect", "handshake", "install",
+					       "total" };
 
 	for (size_t i = 0; i < sizeof(facts) / sizeof(*facts); i++)
 		fprintf(stderr, "ktlsctl: %s: %s\n", facts[i].name, facts[i].get(k) ?: "-");
 	fprintf(stderr, "ktlsctl: resumed: %s\n", ktls_get_resumed(k) ? "yes" : "no");
 	for (size_t i = 0; i < sizeof(timings) / sizeof(*timings); i++)
-		fprintf(stderr, "ktlsctl: %s: %.3f ms\n", timings[i], ktls_get_timing(k, (enum ktls_timing)i) / 1000.0);
+		fprintf(stderr, "ktlsctl: %s: %.3f ms\n", timings[i],
+			ktls_get_timing(k, (enum ktls_timing)i) / 1000.0);
 }
 
 /* The text of the errno behind a failure, unless the message has it already. */
@@ -222,8 +252,8 @@ int ctl_failure(const struct ktls *k)
 	enum ktls_status status = ktls_get_status(k);
 	const char *cause = failure_cause(k);
 
-	fprintf(stderr, "ktlsctl: %s: %s%s%s (%s)\n", ktls_get_stage(k), ktls_get_message(k), cause ? ": " : "", cause ?: "",
-		ktls_status_name(status));
+	fprintf(stderr, "ktlsctl: %s: %s%s%s (%s)\n", ktls_get_stage(k), ktls_get_message(k),
+		cause ? ": " : "", cause ?: "", ktls_status_name(status));
 	return ktls_status_who(status);
 }
 
@@ -232,7 +262,9 @@ static void print_failure_details(const struct ktls *k)
 	static const struct {
 		const char *name;
 		const char *(*get)(const struct ktls *k);
-	} details[] = { { "parameter", ktls_get_parameter }, { "alert", ktls_get_alert }, { "x509", ktls_get_x509 } };
+	} details[] = { { "parameter", ktls_get_parameter },
+			{ "alert", ktls_get_alert },
+			{ "x509", ktls_get_x509 } };
 
 	for (size_t i = 0; i < sizeof(details) / sizeof(*details); i++)
 		if (details[i].get(k))
@@ -294,7 +326,8 @@ int ctl_connect(struct ctl *ctl, int argc, char **argv)
 
 	ctl->k = ktls_new();
 	if (!ctl->k) {
-		fprintf(stderr, "ktlsctl: request: %s (%s)\n", strerror(errno), ktls_status_name(KTLS_LOCAL));
+		fprintf(stderr, "ktlsctl: request: %s (%s)\n", strerror(errno),
+			ktls_status_name(KTLS_LOCAL));
 		return KTLS_WHO_INTERNAL;
 	}
 	status = parsed(ctl, argc, argv);

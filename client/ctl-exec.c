@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LISTEN_FDS_START 3	/* sd_listen_fds(3) */
+#define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
 
 /* As env(1) and the shell have it. */
 #define EXIT_CANNOT_RUN 126
@@ -36,7 +36,10 @@ static int set_environment(void)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	return setenv("LISTEN_FDS", "1", 1) || setenv("LISTEN_PID", pid, 1) || setenv("LISTEN_FDNAMES", "ktls", 1) ? -1 : 0;
+	return setenv("LISTEN_FDS", "1", 1) || setenv("LISTEN_PID", pid, 1) ||
+			       setenv("LISTEN_FDNAMES", "ktls", 1)
+		       ? -1
+		       : 0;
 }
 
 int ctl_exec(const struct ctl *ctl, int sock)

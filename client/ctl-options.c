@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define OPTIONS_MAX 32
-#define CODE_FIRST 256		/* of getopt_long(3), beyond every letter */
+#define CODE_FIRST 256 /* of getopt_long(3), beyond every letter */
 
 int ctl_usage(const char *format, ...)
 {
@@ -36,7 +36,8 @@ static void getopt_table_init(struct getopt_table *table, const struct ctl_synta
 		const struct ctl_option *option = &syntax->options[i];
 
 		table->longs[i] = (struct option){
-			.name = option->name, .has_arg = option->value ? required_argument : no_argument,
+			.name = option->name,
+			.has_arg = option->value ? required_argument : no_argument,
 			.val = CODE_FIRST + (int)i,
 		};
 		if (option->letter)
@@ -104,8 +105,8 @@ void ctl_print_options(const struct ctl_syntax *syntax)
 		const struct ctl_option *option = &syntax->options[i];
 		char letter[] = { '-', option->letter, ',', ' ', '\0' };
 
-		snprintf(left, sizeof(left), "%s--%s%s%s", option->letter ? letter : "    ", option->name,
-			 option->value ? " " : "", option->value ?: "");
+		snprintf(left, sizeof(left), "%s--%s%s%s", option->letter ? letter : "    ",
+			 option->name, option->value ? " " : "", option->value ?: "");
 		printf("  %-32s %s\n", left, option->sentence);
 	}
 }

@@ -23,11 +23,16 @@ static const struct {
 	unsigned char number;
 	const char *name;
 } alerts[] = {
-	{ 10, "unexpected_message" }, { 20, "bad_record_mac" }, { 21, "decryption_failed" }, { 22, "record_overflow" },
-	{ 40, "handshake_failure" }, { 42, "bad_certificate" }, { 45, "certificate_expired" }, { 46, "certificate_unknown" },
-	{ 47, "illegal_parameter" }, { 48, "unknown_ca" }, { 49, "access_denied" }, { 50, "decode_error" },
-	{ 51, "decrypt_error" }, { 70, "protocol_version" }, { 71, "insufficient_security" }, { 80, "internal_error" },
-	{ 90, "user_canceled" }, { 100, "no_renegotiation" }, { 116, "certificate_required" },
+	{ 10, "unexpected_message" },	 { 20, "bad_record_mac" },
+	{ 21, "decryption_failed" },	 { 22, "record_overflow" },
+	{ 40, "handshake_failure" },	 { 42, "bad_certificate" },
+	{ 45, "certificate_expired" },	 { 46, "certificate_unknown" },
+	{ 47, "illegal_parameter" },	 { 48, "unknown_ca" },
+	{ 49, "access_denied" },	 { 50, "decode_error" },
+	{ 51, "decrypt_error" },	 { 70, "protocol_version" },
+	{ 71, "insufficient_security" }, { 80, "internal_error" },
+	{ 90, "user_canceled" },	 { 100, "no_renegotiation" },
+	{ 116, "certificate_required" },
 };
 
 void relay_init(struct relay *relay, int sock, int in, int out)
@@ -54,7 +59,8 @@ static int relay_fail(struct relay *relay, enum ktls_who who, const char *format
 	return who;
 }
 
-/* Whether a read or write that failed is worth another. Descriptors that others share may be non-blocking. */
+/* Whether a read or write that failed is worth another. Descriptors that others share may be
+ * non-blocking. */
 static int again(int fd, short events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
@@ -88,10 +94,17 @@ static int send_close_notify(struct relay *relay, int flags)
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(1)];
-	} control = { .header = { .cmsg_level = SOL_TLS, .cmsg_type = TLS_SET_RECORD_TYPE, .cmsg_len = CMSG_LEN(1) } };
+	} control = {
+		.header.cmsg_level = SOL_TLS,
+		.header.cmsg_type = TLS_SET_RECORD_TYPE,
+		.header.cmsg_len = CMSG_LEN(1),
+	};
 	struct iovec part = { .iov_base = alert, .iov_len = sizeof(alert) };
 	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t n;
 
@@ -136,7 +149,8 @@ static void *relay_up_thread(void *data)
 	return NULL;
 }
 
-/* One record's worth, and its type; NONE with 0 bytes is the end of the TCP stream, with DATA merely an empty record. */
+/* One record's worth, and its type; NONE with 0 bytes is the end of the TCP stream, with DATA
+ * merely an empty record. */
 static ssize_t receive(struct relay *relay, unsigned char *type)
 {
 	union {
@@ -145,7 +159,10 @@ static ssize_t receive(struct relay *relay, unsigned char *type)
 	} control;
 	struct iovec part = { .iov_base = relay->buffer, .iov_len = sizeof(relay->buffer) };
 	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
 	};
 	struct cmsghdr *header;
 	ssize_t n = relay->recvmsg(relay->sock, &message, 0);
@@ -188,27 +205,34 @@ static int take_alert(struct relay *relay, size_t length)
 		return RELAY_ON;
 	for (size_t i = 0; i < sizeof(alerts) / sizeof(*alerts); i++)
 		if (alerts[i].number == number)
-			return relay_fail(relay, KTLS_WHO_PEER, "peer: it ended the session by the alert %s", alerts[i].name);
-	return relay_fail(relay, KTLS_WHO_PEER, "peer: it ended the session by the alert %d", number);
+			return relay_fail(relay, KTLS_WHO_PEER,
+					  "peer: it ended the session by the alert %s",
+					  alerts[i].name);
+	return relay_fail(relay, KTLS_WHO_PEER, "peer: it ended the session by the alert %d",
+			  number);
 }
 
-/* Tickets and the wish to negotiate again may be passed over (RFC 5246, 7.4.1.1); new keys may not. */
+/* Tickets and a wish to negotiate again may be passed over (RFC 5246, 7.4.1.1), new keys not. */
 static int take_handshake(struct relay *relay, size_t length)
 {
-	if (length && (relay->buffer[0] == HANDSHAKE_HELLO_REQUEST || relay->buffer[0] == HANDSHAKE_NEW_SESSION_TICKET))
+	if (length && (relay->buffer[0] == HANDSHAKE_HELLO_REQUEST ||
+		       relay->buffer[0] == HANDSHAKE_NEW_SESSION_TICKET))
 		return RELAY_ON;
-	return relay_fail(relay, KTLS_WHO_PEER, "peer: it wants to change keys, which cannot be done here");
+	return relay_fail(relay, KTLS_WHO_PEER,
+			  "peer: it wants to change keys, which cannot be done here");
 }
 
 /* The peer's end before its close_notify, or an error in its stead. */
 static int take_break(struct relay *relay, int err)
 {
 	if (err == EBADMSG)
-		return relay_fail(relay, KTLS_WHO_PEER, "peer: a record is not what it sent: %s", strerror(err));
+		return relay_fail(relay, KTLS_WHO_PEER, "peer: a record is not what it sent: %s",
+				  strerror(err));
 	if (err)
 		return relay_fail(relay, KTLS_WHO_PEER, "peer: %s", strerror(err));
 	relay->cut = true;
-	return relay_fail(relay, KTLS_WHO_PEER, "peer: the connection ended without close_notify; what came may be cut off");
+	return relay_fail(relay, KTLS_WHO_PEER,
+			  "peer: it ended without close_notify; what came may be cut off");
 }
 
 static int relay_down(struct relay *relay)
@@ -226,12 +250,14 @@ static int relay_down(struct relay *relay)
 		return take_handshake(relay, n);
 	if (type == RECORD_NONE && n == 0)
 		return take_break(relay, 0);
-	return relay_fail(relay, KTLS_WHO_PEER, "peer: it sent a record of the unknown type %d", type);
+	return relay_fail(relay, KTLS_WHO_PEER, "peer: it sent a record of the unknown type %d",
+			  type);
 }
 
 /*
- * Both directions have ended. Of two failures the one at the root is told: an error of the stream, such as a reset, may show up
- * in the sending direction alone, and the receiving one then sees no more than an end.
+ * Both directions have ended. Of two failures the one at the root is told: an error of the stream,
+ * such as a reset, may show up in the sending direction alone, and the receiving one then sees no
+ * more than an end.
  */
 static int relay_end(struct relay *relay, int status)
 {

@@ -6,11 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert((int)KTLS_VERIFY_FULL == PROTO_VERIFY_FULL && (int)KTLS_VERIFY_CHAIN == PROTO_VERIFY_CHAIN &&
-	       (int)KTLS_VERIFY_NONE == PROTO_VERIFY_NONE, "ktls.h repeats these");
-_Static_assert((int)KTLS_IO_PLAIN == PROTO_IO_PLAIN && (int)KTLS_IO_AWARE == PROTO_IO_AWARE, "ktls.h repeats these");
-_Static_assert((int)KTLS_TLS_1_2 == PROTO_VERSION_TLS12 && (int)KTLS_TLS_1_3 == PROTO_VERSION_TLS13, "ktls.h repeats these");
-_Static_assert(sizeof(KTLS_SOCKET) <= sizeof(((struct sockaddr_un *)NULL)->sun_path), "the default must fit");
+_Static_assert((int)KTLS_VERIFY_FULL == PROTO_VERIFY_FULL &&
+		       (int)KTLS_VERIFY_CHAIN == PROTO_VERIFY_CHAIN &&
+		       (int)KTLS_VERIFY_NONE == PROTO_VERIFY_NONE,
+	       "ktls.h repeats these");
+_Static_assert((int)KTLS_IO_PLAIN == PROTO_IO_PLAIN && (int)KTLS_IO_AWARE == PROTO_IO_AWARE,
+	       "ktls.h repeats these");
+_Static_assert((int)KTLS_TLS_1_2 == PROTO_VERSION_TLS12 && (int)KTLS_TLS_1_3 == PROTO_VERSION_TLS13,
+	       "ktls.h repeats these");
+_Static_assert(sizeof(KTLS_SOCKET) <= sizeof(((struct sockaddr_un *)NULL)->sun_path),
+	       "the default must fit");
 
 static int fail(int err)
 {
@@ -95,7 +100,8 @@ static int set_text(struct ktls *k, char **field, const char *text, size_t max)
 }
 
 /* 0 stands for the default. */
-static int set_number(struct ktls *k, unsigned int *field, unsigned int number, unsigned int max, unsigned int otherwise)
+static int set_number(struct ktls *k, unsigned int *field, unsigned int number, unsigned int max,
+		      unsigned int otherwise)
 {
 	if (k->state != CALL_NEW)
 		return fail(EBUSY);
@@ -271,7 +277,8 @@ int ktls_set_io(struct ktls *k, enum ktls_io io)
 
 int ktls_set_timeout(struct ktls *k, unsigned int ms)
 {
-	return set_number(k, &k->request.timeout_ms, ms, PROTO_TIMEOUT_MAX_MS, PROTO_TIMEOUT_DEFAULT_MS);
+	return set_number(k, &k->request.timeout_ms, ms, PROTO_TIMEOUT_MAX_MS,
+			  PROTO_TIMEOUT_DEFAULT_MS);
 }
 
 int ktls_set_socket(struct ktls *k, const char *path)

@@ -24,11 +24,13 @@ static bool has_tls(int fd, handover_getsockopt get)
 }
 
 /* Version and cipher alone: with this short a length the kernel keeps the keys to itself. */
-static bool has_direction(int fd, handover_getsockopt get, int direction, struct tls_crypto_info *info)
+static bool has_direction(int fd, handover_getsockopt get, int direction,
+			  struct tls_crypto_info *info)
 {
 	socklen_t length = sizeof(*info);
 
-	return get(fd, SOL_TLS, direction, info, &length) == 0 && info->version && info->cipher_type;
+	return get(fd, SOL_TLS, direction, info, &length) == 0 && info->version &&
+	       info->cipher_type;
 }
 
 int handover_check(int fd, handover_getsockopt get, const char **why)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * struct ktls: one request, what it asks for, how far it is, and how it ended. handle.c makes and sets it, call.c and
- * sync.c run it, outcome.c tells of it.
+ * struct ktls: one request, what it asks for, how far it is, and how it ended. handle.c makes and
+ * sets it, call.c and sync.c run it, outcome.c tells of it.
  */
 #pragma once
 
@@ -17,7 +17,7 @@
 
 enum call_state {
 	CALL_NEW,
-	CALL_REACHING,		/* not connected: the service's queue was full */
+	CALL_REACHING, /* not connected: the service's queue was full */
 	CALL_SENDING,
 	CALL_RECEIVING,
 	CALL_THERE,
@@ -34,17 +34,17 @@ struct ktls {
 	handover_getsockopt getsockopt;
 
 	enum call_state state;
-	int sock;			/* to the service; -1 */
-	int tls;			/* what it handed over, checked; -1 */
+	int sock; /* to the service; -1 */
+	int tls; /* what it handed over, checked; -1 */
 	struct proto_writer writer;
 	struct proto_reader reader;
-	int64_t deadline;		/* CLOCK_MONOTONIC, milliseconds */
-	int64_t again;			/* REACHING: when to try again */
-	struct proto_session session;	/* THERE */
+	int64_t deadline; /* CLOCK_MONOTONIC, milliseconds */
+	int64_t again; /* REACHING: when to try again */
+	struct proto_session session; /* THERE */
 
 	enum ktls_status status;
 	const char *stage;
-	struct proto_status failure;	/* but for its error and stage, which are the two above */
+	struct proto_status failure; /* but for its error and stage, which are the two above */
 };
 
 /* One line of the two tables of failures, the wire's (proto/error.def) and the library's own. */
@@ -59,8 +59,9 @@ struct outcome {
 const struct outcome *outcome_find(enum ktls_status status);
 
 /* Ends the request as failed. Always -1, with errno set. err: the errno behind it, or 0. */
-int call_fail(struct ktls *k, enum ktls_status status, const char *stage, int err, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
+int call_fail(struct ktls *k, enum ktls_status status, const char *stage, int err,
+	      const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Whether the reply's descriptor is what the reply says. 0, or -1 with *why a constant text and errno, 0 if none was behind it. */
+/* Whether the reply's descriptor is what the reply says. 0, or -1 with *why a constant text and
+ * errno, 0 if none was behind it. */
 int handover_check(int fd, handover_getsockopt get, const char **why);

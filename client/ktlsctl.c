@@ -13,7 +13,8 @@ static const struct command {
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 	const char *sentence;
 } commands[] = {
-	{ "connect", ctl_connect, "get a connection under kernel TLS, and relay it or hand it to a command" },
+	{ "connect", ctl_connect,
+	  "get a connection under kernel TLS, and relay it or hand it to a command" },
 };
 
 static int set_socket(struct ctl *ctl, const char *value)
@@ -35,7 +36,10 @@ static int set_version(struct ctl *ctl, const char *value)
 }
 
 static const struct ctl_option options[] = {
-	{ .name = "socket", .value = "PATH", .set = set_socket, .sentence = "where ktlsd listens (" KTLS_SOCKET ")" },
+	{ .name = "socket",
+	  .value = "PATH",
+	  .set = set_socket,
+	  .sentence = "where ktlsd listens (" KTLS_SOCKET ")" },
 	{ .name = "help", .letter = 'h', .set = set_help, .sentence = "show this" },
 	{ .name = "version", .set = set_version, .sentence = "show the version" },
 };
@@ -44,12 +48,14 @@ static const struct ctl_syntax syntax = { options, sizeof(options) / sizeof(*opt
 
 static int print_help(void)
 {
-	printf("Usage: ktlsctl [OPTION...] COMMAND [ARGUMENT...]\n\nAsks ktlsd for connections under kernel TLS.\n\n");
+	printf("Usage: ktlsctl [OPTION...] COMMAND [ARGUMENT...]\n\nAsks ktlsd for connections "
+	       "under kernel TLS.\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		printf("  %-28s %s\n", commands[i].name, commands[i].sentence);
 	printf("\n");
 	ctl_print_options(&syntax);
-	printf("\n`ktlsctl COMMAND --help` shows the options of a command; ktlsctl(1) tells it all.\n");
+	printf("\n`ktlsctl COMMAND --help` shows the options of a command; ktlsctl(1) tells it "
+	       "all.\n");
 	return fflush(stdout) ? KTLS_WHO_CALLER : KTLS_WHO_NOBODY;
 }
 
@@ -78,7 +84,8 @@ static int run(struct ctl *ctl)
 static void open_standard_descriptors(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", O_RDWR | O_NOCTTY) != fd)
 			abort();
 }
 

@@ -4,34 +4,46 @@
 
 #include <string.h>
 
-#define ERROR(symbol, number, wire, sys, who, text)                                                                    \
-	_Static_assert(KTLS_##symbol == (number), "ktls.h repeats the numbers of proto/error.def");
+#define ERROR(symbol, number, wire, sys, who, text)                                \
+	_Static_assert(KTLS_##symbol == (number), "ktls.h repeats the numbers of " \
+						  "proto/error.def");
 #include "proto/error.def"
 #undef ERROR
 
-_Static_assert((int)KTLS_WHO_CALLER == PROTO_WHO_CALLER && (int)KTLS_WHO_ADMINISTRATOR == PROTO_WHO_ADMINISTRATOR &&
-	       (int)KTLS_WHO_PEER == PROTO_WHO_PEER && (int)KTLS_WHO_RETRY == PROTO_WHO_RETRY &&
-	       (int)KTLS_WHO_INTERNAL == PROTO_WHO_INTERNAL, "ktls.h repeats these");
+_Static_assert((int)KTLS_WHO_CALLER == PROTO_WHO_CALLER &&
+		       (int)KTLS_WHO_ADMINISTRATOR == PROTO_WHO_ADMINISTRATOR &&
+		       (int)KTLS_WHO_PEER == PROTO_WHO_PEER &&
+		       (int)KTLS_WHO_RETRY == PROTO_WHO_RETRY &&
+		       (int)KTLS_WHO_INTERNAL == PROTO_WHO_INTERNAL,
+	       "ktls.h repeats these");
 
 /* The wire's names without their interface, which is what people look up. */
 static const struct outcome outcomes[] = {
 	{ KTLS_OK, "Ok", "nothing failed", 0, KTLS_WHO_NOBODY },
-#define ERROR(symbol, number, wire, sys, who, text) { KTLS_##symbol, wire, text, sys, KTLS_WHO_##who },
+#define ERROR(symbol, number, wire, sys, who, text) \
+	{ KTLS_##symbol, wire, text, sys, KTLS_WHO_##who },
 #include "proto/error.def"
 #undef ERROR
-	{ KTLS_UNREACHABLE, "ServiceUnreachable", "the service's socket cannot be reached", ECONNREFUSED,
-	  KTLS_WHO_ADMINISTRATOR },
-	{ KTLS_LOST, "ServiceLost", "the service hung up before it had answered", ECONNRESET, KTLS_WHO_RETRY },
-	{ KTLS_SILENT, "ServiceSilent", "the service did not answer in time", ETIMEDOUT, KTLS_WHO_RETRY },
+	{ KTLS_UNREACHABLE, "ServiceUnreachable", "the service's socket cannot be reached",
+	  ECONNREFUSED, KTLS_WHO_ADMINISTRATOR },
+	{ KTLS_LOST, "ServiceLost", "the service hung up before it had answered", ECONNRESET,
+	  KTLS_WHO_RETRY },
+	{ KTLS_SILENT, "ServiceSilent", "the service did not answer in time", ETIMEDOUT,
+	  KTLS_WHO_RETRY },
 	{ KTLS_PROTOCOL, "ProtocolViolation", "what answered does not speak as ktlsd does", EBADMSG,
 	  KTLS_WHO_ADMINISTRATOR },
-	{ KTLS_NOT_ENCRYPTED, "NotEncrypted", "the socket received is not under kernel TLS in both directions", EPROTO,
+	{ KTLS_NOT_ENCRYPTED, "NotEncrypted",
+	  "the socket received is not under kernel TLS in both directions", EPROTO,
 	  KTLS_WHO_INTERNAL },
-	{ KTLS_LOCAL, "LocalFailure", "memory or descriptors ran out in this process", ENOMEM, KTLS_WHO_INTERNAL },
+	{ KTLS_LOCAL, "LocalFailure", "memory or descriptors ran out in this process", ENOMEM,
+	  KTLS_WHO_INTERNAL },
 };
 
 static const struct outcome unknown = {
-	.name = "Unknown", .text = "the service is newer than this library", .sys_errno = EIO, .who = KTLS_WHO_INTERNAL,
+	.name = "Unknown",
+	.text = "the service is newer than this library",
+	.sys_errno = EIO,
+	.who = KTLS_WHO_INTERNAL,
 };
 
 const struct outcome *outcome_find(enum ktls_status status)
