@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "proto/decode.h"
+#include "proto/tree.h"
+#include "proto/util.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+static void put_tree(struct json_object **tree)
+{
+	json_object_put(*tree);
+}
+
+static void free_envelope(struct proto_envelope *envelope)
+{
+	proto_schema_free(&proto_schema_call, envelope);
+	proto_schema_free(&proto_schema_reply, envelope);
+}
+
+/* A refusal of Varlink's own, about one subject. */
+static enum proto_decoded refuse_subject(struct proto_status *status, enum proto_error error,
+					 const char *subject)
+{
+	proto_status_set(status, error, PROTO_STAGE_NONE, 0, "%s: %s", proto_error_info(error)->text,
+			 subject);
+	proto_escape(status->parameter, sizeof(status->parameter), subject);
+	return PROTO_DECODE_REFUSED;
+}
+
+static bool interface_known(const char *name)
+{
+	for (size_t i = 0; proto_interface(i); i++)
+		if (strcmp(proto_interface(i), name) == 0)
+			return true;
+	return false;
+}
+
+/* There is no such method: is it the name, the interface or the method? */
+static enum proto_decoded refuse_method(struct proto_status *status, const char *method)
+{
+	_cleanup_free_ char *interface = strdup(method);
+	char *dot = interface ? strrchr(interface, '.') : NULL;
+
+	if (!interface)
+		return PROTO_DECODE_NO_MEMORY;
+	if (!dot || dot == interface || dot[1] == '\0') {
+		proto_status_invalid(status, "method", "method is not INTERFACE.METHOD");
+		return PROTO_DECODE_REFUSED;
+	}
+	*dot = '\0';
+	if (interface_known(interface))
+		return refuse_subject(status, PROTO_METHOD_NOT_FOUND, method);
+	return refuse_subject(status, PROTO_INTERFACE_NOT_FOUND, interface);
+}
+
+/* What no row can say: versions among each other, and with what is built. */
+static enum proto_decoded check_versions(const struct proto_connect *connect,
+					 struct proto_status *status)
+{
+	static const char where[] = "policy.minVersion";
+	const struct proto_policy *policy = &connect->policy;
+
+	if (policy->max_version && policy->min_version > policy->max_version)
+		proto_status_invalid(status, where, "%s is above policy.maxVersion", where);
+	else if (policy->min_version == PROTO_VERSION_TLS13 && connect->io == PROTO_IO_PLAIN)
+		proto_status_invalid(status, where, "%s: TLS 1.3 is not for io plain, whose reads "
+				     "would fail at the first session ticket", where);
+	else if (policy->min_version == PROTO_VERSION_TLS13)
+		proto_status_invalid(status, where, "%s: this version of ktlsd cannot do TLS 1.3 yet",
+				     where);
+	else
+		return PROTO_DECODE_OK;
+	return PROTO_DECODE_REFUSED;
+}
+
+static enum proto_decoded check_connect(const struct proto_call *call, struct proto_status *status)
+{
+	if (call->oneway) {
+		proto_status_invalid(status, "oneway", "oneway: the socket comes with the reply");
+		return PROTO_DECODE_REFUSED;
+	}
+	return check_versions(&call->connect, status);
+}
+
+static enum proto_decoded decode_method(struct proto_call *call, const struct proto_envelope *envelope,
+					struct json_object *parameters, struct proto_status *status)
+{
+	const struct proto_method_info *info = proto_method_find(envelope->method);
+	enum proto_decoded decoded;
+
+	if (!info)
+		return refuse_method(status, envelope->method);
+	call->method = info->method;
+	call->oneway = envelope->oneway;
+	call->connect.timeout_ms = PROTO_TIMEOUT_DEFAULT_MS;
+	decoded = proto_decode(info->parameters, (char *)call + info->offset, parameters, false,
+			       status);
+	if (decoded == PROTO_DECODE_OK && info->method == PROTO_METHOD_CONNECT)
+		decoded = check_connect(call, status);
+	return decoded;
+}
+
+static bool wants_no_reply(struct json_object *tree)
+{
+	struct json_object *oneway = json_object_object_get(tree, "oneway");
+	struct json_object *method = json_object_object_get(tree, "method");
+	const struct proto_method_info *info = NULL;
+
+	if (json_object_is_type(method, json_type_string))
+		info = proto_method_find(json_object_get_string(method));
+	return json_object_is_type(oneway, json_type_boolean) && json_object_get_boolean(oneway) &&
+	       !(info && info->hands_over);
+}
+
+enum proto_decoded proto_call_decode(struct proto_call *call, const char *text, size_t length,
+				     struct proto_status *status, bool *oneway)
+{
+	_cleanup_(put_tree) struct json_object *tree = NULL;
+	_cleanup_(free_envelope) struct proto_envelope envelope = { .method = NULL };
+	struct proto_call decoding = { .method = PROTO_METHOD_CONNECT };
+	struct proto_scan scan;
+	enum proto_decoded decoded = proto_tree_read(&tree, &scan, text, length);
+
+	if (decoded != PROTO_DECODE_OK)
+		return decoded;
+	*oneway = wants_no_reply(tree);
+	if (scan.fault) {
+		proto_status_invalid(status, scan.path, "%s %s", scan.path, scan.fault);
+		return PROTO_DECODE_REFUSED;
+	}
+	decoded = proto_decode(&proto_schema_call, &envelope, tree, false, status);
+	if (decoded == PROTO_DECODE_OK)
+		decoded = decode_method(&decoding, &envelope,
+					json_object_object_get(tree, "parameters"), status);
+	if (decoded == PROTO_DECODE_OK)
+		*call = decoding;
+	else
+		proto_call_deinit(&decoding);
+	return decoded;
+}
+
+/* An error as far as it can be read; that it is one is certain. */
+static void decode_error(struct proto_status *status, const char *wire,
+			 struct json_object *parameters)
+{
+	enum proto_error known = proto_error_from_wire(wire);
+	enum proto_error error = known != PROTO_OK ? known : PROTO_INTERNAL_ERROR;
+	struct proto_status read = { .error = error }, ignored;
+	const char *text = proto_error_info(error)->text;
+
+	proto_decode(proto_schema_of_error(error), &read, parameters, true, &ignored);
+	*status = read;
+	if (known == PROTO_OK)
+		proto_status_set(status, error, read.stage, read.sys_errno, "%s: %s", wire,
+				 read.message);
+	else if (!read.message[0])
+		proto_status_set(status, error, read.stage, read.sys_errno,
+				 read.parameter[0] ? "%s: %s" : "%s", text, read.parameter);
+	status->retry = read.retry;
+	memcpy(status->parameter, read.parameter, sizeof(status->parameter));
+}
+
+enum proto_decoded proto_reply_decode(const char *text, size_t length,
+				      struct proto_session *session, int *fd_index,
+				      struct proto_status *status)
+{
+	_cleanup_(put_tree) struct json_object *tree = NULL;
+	_cleanup_(free_envelope) struct proto_envelope envelope = { .error = NULL };
+	struct proto_connected connected = { .fd_index = 0 };
+	struct proto_status ignored;
+	struct json_object *parameters;
+	struct proto_scan scan;
+	enum proto_decoded decoded = proto_tree_read(&tree, &scan, text, length);
+
+	if (decoded != PROTO_DECODE_OK)
+		return decoded;
+	if (scan.fault)
+		return PROTO_DECODE_CLOSE;
+	decoded = proto_decode(&proto_schema_reply, &envelope, tree, true, &ignored);
+	parameters = json_object_object_get(tree, "parameters");
+	if (decoded == PROTO_DECODE_OK && envelope.error) {
+		decode_error(status, envelope.error, parameters);
+		return PROTO_DECODE_REFUSED;
+	}
+	if (decoded == PROTO_DECODE_OK)
+		decoded = proto_decode(&proto_schema_connected, &connected, parameters, true, &ignored);
+	if (decoded != PROTO_DECODE_OK)
+		return decoded == PROTO_DECODE_REFUSED ? PROTO_DECODE_CLOSE : decoded;
+	*session = connected.session;
+	*fd_index = (int)connected.fd_index;
+	return PROTO_DECODE_OK;
+}
