@@ -117,7 +117,7 @@ def chosen_suite():
 @test("the {name} certificate verifies for {host}", cases=[
     {"name": name, "ca": ca, "host": host}
     for name, ca in (("rsa", "ca"), ("p256", "ec-ca"), ("p384", "ec-ca"), ("chained", "ca"),
-                     ("deep-6", "ec-ca"), ("names-1000", "ec-ca"))
+                     ("deep-8", "ec-ca"), ("names-1000", "ec-ca"))
     for host in ("server.test", "127.0.0.1", "::1")])
 def good_certificates(name, ca, host):
     with Peer(name) as peer, connect(peer, client_context(ca), host) as client:
@@ -146,9 +146,9 @@ def bad_certificates(name, ca, host, text):
 
 @test("the {name} certificate works for a client that sets no limits", cases=[
     {"name": name, "ca": ca} for name, ca in (
-        ("rsa-1024", "ca"), ("rsa-16384", "ca"), ("big-exponent", "ca"), ("deep-12", "ec-ca"),
-        ("names-1001", "ec-ca"), ("names-1500", "ec-ca"), ("sends-10", "ec-ca"),
-        ("sends-11", "ec-ca"))])
+        ("rsa-1024", "ca"), ("rsa-8192", "ca"), ("rsa-16384", "ca"), ("big-exponent", "ca"),
+        ("deep-9", "ec-ca"), ("deep-12", "ec-ca"), ("names-1001", "ec-ca"),
+        ("names-1500", "ec-ca"), ("sends-10", "ec-ca"), ("sends-11", "ec-ca"))])
 def unlimited(name, ca):
     context = client_context(ca)
     context.hostname_checks_common_name = False
@@ -265,7 +265,7 @@ def outcome(peer):
         return "timeout"
     except ConnectionResetError:
         return "reset"
-    except ssl.SSLEOFError:
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # one or the other, as Python's version is
         return "eof"
     except ssl.SSLError as error:
         return error.reason
@@ -293,7 +293,7 @@ CLEAR_TEXT = {"DECRYPTION_FAILED_OR_BAD_RECORD_MAC"}
     if (action, step) != ("repeat-hello", "accept")])
 def misbehaviours(action, step):
     expected = EXPECTED[action] | (CLEAR_TEXT if step == "finished" else set())
-    with Peer(plan=Plan(step, action, flood=1 << 20)) as peer:
+    with Peer(plan=Plan(step, action, flood=1 << 15)) as peer:
         check_in(outcome(peer), expected, "what the client saw")
         if action != "reset":
             peer.connection().wait_gone()

@@ -66,6 +66,7 @@ CERTIFICATES = {
     "constrained": ("server", "rsa-c", "constrained-ca", YEAR),
     "by-leaf": ("server", "rsa-c", "rsa", YEAR),
     "rsa-1024": ("server", "rsa-1024", "ca", YEAR),
+    "rsa-8192": ("server", "rsa-8192", "ca", YEAR),
     "rsa-16384": ("server", "rsa-16384", "ca", YEAR),
     "big-exponent": ("server", "big-exponent", "ca", YEAR),
     "explicit-curve": ("server", "explicit", "ec-ca", YEAR),
@@ -75,7 +76,7 @@ CERTIFICATES = {
 }
 
 # Chains deeper than one: a leaf under so many intermediates, all of them sent.
-DEPTHS = (6, 12)
+DEPTHS = (8, 9, 12)
 for _depth in DEPTHS:
     for _level in range(1, _depth + 1):
         CERTIFICATES[f"deep-{_depth}-{_level}"] = (
@@ -169,15 +170,15 @@ def _openssl(*words):
 
 
 def _is_prime(number):
+    """As good as certain, by Miller and Rabin."""
     if any(number % small == 0 for small in (3, 5, 7, 11, 13, 17, 19, 23, 29, 31)):
         return False
     odd = number - 1
     twos = (odd & -odd).bit_length() - 1
     odd >>= twos
     for base in (2, 3, 5, 7, 11, 13):
-        power = pow(base, odd, number)
-        if power not in (1, number - 1) and not any(
-                (power := power * power % number) == number - 1 for _ in range(twos - 1)):
+        powers = [pow(base, odd << twice, number) for twice in range(twos)]
+        if powers[0] != 1 and number - 1 not in powers:
             return False
     return True
 
@@ -220,7 +221,8 @@ def _make_keys(work):
                  "-out", path(name))
     _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
              "-pkeyopt", "ec_param_enc:explicit", "-out", path("explicit"))
-    _write(path("rsa-16384"), _rsa(16384, False))
+    for bits in (8192, 16384):
+        _write(path(f"rsa-{bits}"), _rsa(bits, False))
     _write(path("big-exponent"), _rsa(3072, True))
     for key in {certificate[1] for certificate in CERTIFICATES.values()}:
         _openssl("req", "-new", "-config", f"{work}/config", "-key", path(key),
