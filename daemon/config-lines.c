@@ -35,8 +35,7 @@ static bool read_line(struct config_lines *lines, char *buffer, size_t size, con
 	int c;
 
 	*wrong = NULL;
-	while ((c = getc(lines->file)) != EOF && c != '\n' && lines->bytes < CONFIG_FILE_MAX) {
-		lines->bytes++;
+	while ((c = getc(lines->file)) != EOF && ++lines->bytes <= CONFIG_FILE_MAX && c != '\n') {
 		if (!c)
 			*wrong = "there is a NUL byte in this line";
 		if (n + 1 < size)
@@ -45,10 +44,8 @@ static bool read_line(struct config_lines *lines, char *buffer, size_t size, con
 			*wrong = "this line is too long";
 	}
 	buffer[n] = '\0';
-	if (c != EOF && c != '\n')
+	if (lines->bytes > CONFIG_FILE_MAX)
 		*wrong = "this file is too large";
-	else
-		lines->bytes += c == '\n';
 	return n || *wrong || c == '\n';
 }
 
@@ -68,6 +65,8 @@ static const char *ambiguous(const char *text)
 {
 	size_t length = strlen(text);
 
+	if (!strncmp(text, "\xef\xbb\xbf", 3))
+		return "there is a byte order mark at the start of this line";
 	for (const char *p = text; *p; p++) {
 		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
 			return "there is a control character in this line";
@@ -120,7 +119,7 @@ static char *next_entry(char *buffer, int size, void *stream)
 			wrong = ambiguous(text);
 		if (wrong)
 			config_lines_fault(lines, NULL, "%s", wrong);
-		if (lines->bytes >= CONFIG_FILE_MAX)
+		if (lines->bytes > CONFIG_FILE_MAX)
 			return NULL;
 		if (wrong || !*text || strchr("#;", *text))
 			continue;

@@ -270,7 +270,7 @@ static void read_drop_ins(struct parser *parser, const char *directory)
 		if (asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0)
 			path = NULL;
 		if (path)
-			read_file(parser, path, true);
+			read_file(parser, path, false);
 		parser->lines.no_memory |= !path;
 		free(entries[i]);
 	}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/config-load.h"
+
+static void test_empty(void **state)
+{
+	_cleanup_(loaded_deinit) struct loaded loaded = load_file("/dev/null");
+
+	assert_string_equal(loaded.errors, "");
+	check_defaults(loaded.config);
+	assert_int_equal(loaded.config->n_policies, 1);
+	assert_int_equal(loaded.config->n_stores, 1);
+	assert_string_equal(loaded.config->policies[0].where, "built in");
+	assert_string_equal(loaded.config->stores[0].where, "built in");
+	assert_ptr_equal(config_policy(loaded.config, NULL), &loaded.config->policies[0]);
+	assert_ptr_equal(config_store(loaded.config, "system"), &loaded.config->stores[0]);
+	assert_null(config_policy(loaded.config, "system"));
+	assert_null(config_store(loaded.config, "default"));
+	assert_null(config_free(NULL));
+}
+
+static void test_shipped(void **state)
+{
+	_cleanup_(loaded_deinit) struct loaded as_is = load_file("conf/ktlsd.conf");
+	_cleanup_free_ char *text = shipped_settings();
+	_cleanup_(loaded_deinit) struct loaded uncommented = load(text);
+	const struct config_policy *example;
+
+	assert_string_equal(as_is.errors, "");
+	check_defaults(as_is.config);
+	assert_int_equal(as_is.config->n_policies, 1);
+	assert_int_equal(as_is.config->n_stores, 1);
+	assert_string_equal(uncommented.errors, "");
+	check_defaults(uncommented.config);
+	example = config_policy(uncommented.config, "xenserver");
+	assert_non_null(example);
+	assert_string_equal(example->ciphers,
+			    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256");
+	assert_string_equal(example->groups, "P-384");
+#define OPTION(section, key, field, kind, fallback, min, max, unit, sentence)			\
+	assert_non_null(strstr(text, "\n" #key "="));
+#include "daemon/options.def"
+#undef OPTION
+}
+
+static void test_good(void **state)
+{
+	_cleanup_(loaded_deinit) struct loaded loaded = load(
+		"# a comment\n"
+		"; another\n"
+		"\n"
+		"   # and one that is indented = no value\n"
+		"[Limits]\n"
+		"Connections = 7\r\n"
+		"\tRequests=1\n"
+		" Requests=2\n"
+		"IdleTimeoutSec=1.5\n"
+		"[Policy a-B_c.9]\n"
+		"Ciphers=DEFAULT:!aNULL;x#y\n"
+		"[Store  more]\n"
+		"File=/etc/a=b: c\n"
+		"[Service]\n"
+		"NoDelay=off\n"
+		"[Limits]\n"
+		"Resolvers=3\n"
+		"[Policy a-B_c.9]\n"
+		"Groups=P-256");
+	const struct config *config = loaded.config;
+
+	assert_string_equal(loaded.errors, "");
+	assert_int_equal(config->limits.connections, 7);
+	assert_int_equal(config->limits.requests, 2);
+	assert_int_equal(config->limits.idle_ms, 1500);
+	assert_int_equal(config->limits.resolvers, 3);
+	assert_false(config->service.tcp_no_delay);
+	assert_int_equal(config->n_policies, 2);
+	assert_string_equal(config->policies[1].name, "a-B_c.9");
+	assert_string_equal(config->policies[1].ciphers, "DEFAULT:!aNULL;x#y");
+	assert_string_equal(config->policies[1].groups, "P-256");
+	assert_string_equal(strrchr(config->policies[1].where, ':'), ":18");
+	assert_string_equal(config->stores[1].file, "/etc/a=b: c");
+	assert_string_equal(strrchr(config->stores[1].where, ':'), ":12");
+}
+
+#define NAME_64 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+static const struct {
+	const char *text;
+	const char *faults;
+} bad[] = {
+	{ "NoDelay=yes\n", "1: NoDelay: stands before any section\n" },
+	{ "[Servic]\nNoDelay=1\n", "1: [Servic]: there is no such section\n" },
+	{ "[service]\n", "1: [service]: there is no such section\n" },
+	{ "[]\n", "1: []: there is no such section\n" },
+	{ "[ Service]\n", "1: [ Service]: there is no such section\n" },
+	{ "[Access all]\n", "1: [Access all]: there is no such section\n" },
+	{ "[Service x]\n", "1: [Service x]: this section bears no name\n" },
+	{ "[Policy]\n", "1: [Policy]: this section needs a name\n" },
+	{ "[Policy ]\n", "1: [Policy ]: this section needs a name\n" },
+	{ "[Store a ]\n",
+	  "1: [Store a ]: a name is 1 to 64 letters, digits, '-', '_' and '.'\n" },
+	{ "[Policy a b]\n",
+	  "1: [Policy a b]: a name is 1 to 64 letters, digits, '-', '_' and '.'\n" },
+	{ "[Store a/b]\n",
+	  "1: [Store a/b]: a name is 1 to 64 letters, digits, '-', '_' and '.'\n" },
+	{ "[Policy \xc3\xa4]\n",
+	  "1: [Policy \xc3\xa4]: a name is 1 to 64 letters, digits, '-', '_' and '.'\n" },
+	{ "[Policy " NAME_64 "x]\n", "1: [Policy " NAME_64 "x]: "
+	  "a name is 1 to 64 letters, digits, '-', '_' and '.'\n" },
+	{ "[Service\nNoDelay=maybe\n", "1: [Service: a section line ends with its ]\n" },
+	{ "[Service]x\n", "1: [Service]x: a section line ends with its ]\n" },
+	{ "[Service]]\n", "1: [Service]]: a section line ends with its ]\n" },
+	{ "[Service] # x\n", "1: a comment takes a line of its own\n" },
+	{ "[Service]\nFoo=1\n", "2: Foo: there is no such key in [Service]\n" },
+	{ "[Service]\nnodelay=1\n", "2: nodelay: there is no such key in [Service]\n" },
+	{ "[Service]\nConnections=1\n", "2: Connections: there is no such key in [Service]\n" },
+	{ "[Service]\nNoDelay Too=1\n", "2: NoDelay Too: there is no such key in [Service]\n" },
+	{ "[Service]\nNoDelay\n", "2: this line is neither [SECTION] nor KEY=VALUE\n" },
+	{ "[Service]\nNoDelay", "2: this line is neither [SECTION] nor KEY=VALUE\n" },
+	{ "[Service]\n=yes\n", "2: there is no key before the =\n" },
+	{ "[Service]\nNoDelay=\n", "2: NoDelay: has no value\n" },
+	{ "[Service]\nNoDelay=  \t \n", "2: NoDelay: has no value\n" },
+	{ "[Service]\nNoDelay:yes\n", "2: key and value are joined by =, not by :\n" },
+	{ "[Service]\nNoDelay=yes ; really\n", "2: a comment takes a line of its own\n" },
+	{ "[Service]\nNoDelay=yes\t# really\n", "2: a comment takes a line of its own\n" },
+	{ "[Service]\nNoDelay=\\\nyes\n", "2: a line cannot be continued on the next\n"
+	  "3: this line is neither [SECTION] nor KEY=VALUE\n" },
+	{ "[Service]\nNoDelay=yes\n no\n", "3: this line is neither [SECTION] nor KEY=VALUE\n" },
+	{ "[Service]\nNoDelay=\001\n", "2: there is a control character in this line\n" },
+	{ "[Service]\nNoDelay=y\res\n", "2: there is a control character in this line\n" },
+	{ "[Service]\nNoDelay=yes\f\n", "2: there is a control character in this line\n" },
+	{ "[Service]\nNoDelay=\"yes\"\n", "2: NoDelay: \"\"yes\"\" is not yes or no\n" },
+	{ "[Service]\nNoDelay=2\n", "2: NoDelay: \"2\" is not yes or no\n" },
+	{ "[Service]\nNoDelay=\xff\n", "2: NoDelay: \"\\xff\" is not yes or no\n" },
+	{ "[Service]\nNo\x1b[mDelay\n", "2: there is a control character in this line\n" },
+	{ "\xef\xbb\xbf[Service]\nNoDelay=1\n",
+	  "1: there is a byte order mark at the start of this line\n"
+	  "2: NoDelay: stands before any section\n" },
+	{ "[Limits]\nConnections=0\n", "2: Connections: \"0\" is not 1 to 16384\n" },
+	{ "[Limits]\nConnections=-1\n", "2: Connections: \"-1\" is not a whole number\n" },
+	{ "[Limits]\nConnections=+1\n", "2: Connections: \"+1\" is not a whole number\n" },
+	{ "[Limits]\nConnections=1.0\n", "2: Connections: \"1.0\" is not a whole number\n" },
+	{ "[Limits]\nConnections=0x10\n", "2: Connections: \"0x10\" is not a whole number\n" },
+	{ "[Limits]\nConnections=4294967297\n",
+	  "2: Connections: \"4294967297\" is not 1 to 16384\n" },
+	{ "[Limits]\nConnections=18446744073709551617\n",
+	  "2: Connections: \"18446744073709551617\" is not 1 to 16384\n" },
+	{ "[Limits]\nIdleTimeoutSec=0\n",
+	  "2: IdleTimeoutSec: \"0\" is not 0.01 to 86400 seconds\n" },
+	{ "[Limits]\nIdleTimeoutSec=never\n", "2: IdleTimeoutSec: \"never\" is not a time in "
+	  "whole milliseconds: seconds, or a number with ms, s or min\n" },
+	{ "[Policy default]\nCiphers=\n", "2: Ciphers: has no value\n" },
+	{ "[Store system]\nFile=ca.pem\n", "2: File: \"ca.pem\" is not an absolute path\n" },
+	{ "[Store a]\n\n[Store b]\nFile=/b\n[Store c]\n", "1: File: is missing in [Store a]\n"
+	  "5: File: is missing in [Store c]\n" },
+};
+
+static void test_bad(void **state)
+{
+	for (size_t i = 0; i < array_size(bad); i++) {
+		_cleanup_(loaded_deinit) struct loaded loaded = load(bad[i].text);
+
+		assert_string_equal(loaded.errors, bad[i].faults);
+	}
+}
+
+static void test_all_faults_in_one_run(void **state)
+{
+	char text[4096] = "", faults[8192] = "";
+	unsigned int line = 0;
+
+	for (size_t i = 0; i < 40; i++) {
+		line += 2;
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "[Limits]\nFoo%zu=1\n",
+			 i);
+		snprintf(faults + strlen(faults), sizeof(faults) - strlen(faults),
+			 "%u: Foo%zu: there is no such key in [Limits]\n", line, i);
+	}
+	_cleanup_(loaded_deinit) struct loaded loaded = load(text);
+	assert_string_equal(loaded.errors, faults);
+}
+
+static void test_nul(void **state)
+{
+	static const char text[] = "[Service]\nNoDelay=yes\0no\n# \0\nKeepAlive=x\n";
+	_cleanup_(loaded_deinit) struct loaded loaded = load_bytes(text, sizeof(text) - 1);
+
+	assert_string_equal(loaded.errors, "2: there is a NUL byte in this line\n"
+			    "3: there is a NUL byte in this line\n"
+			    "4: KeepAlive: \"x\" is not yes or no\n");
+}
+
+/* A file with a line of so many bytes, and a fault in the next. */
+static struct loaded load_with_line(char start, size_t length)
+{
+	static const char before[] = "[Policy a]\n", after[] = "\nGroups=\n";
+	_cleanup_free_ char *text = malloc(length + sizeof(before) + sizeof(after));
+
+	assert_non_null(text);
+	strcpy(text, before);
+	memset(text + strlen(before), ' ', length);
+	text[strlen(before)] = start;
+	strcpy(text + strlen(before) + length, after);
+	return load(text);
+}
+
+static void test_long_lines(void **state)
+{
+	_cleanup_(loaded_deinit) struct loaded fits = load_with_line('#', CONFIG_LINE_MAX);
+	_cleanup_(loaded_deinit) struct loaded key = load_with_line('X', CONFIG_LINE_MAX);
+	_cleanup_(loaded_deinit) struct loaded comment = load_with_line('#', CONFIG_LINE_MAX + 1);
+	_cleanup_(loaded_deinit) struct loaded blank = load_with_line(' ', 3 * CONFIG_LINE_MAX);
+
+	assert_string_equal(fits.errors, "3: Groups: has no value\n");
+	assert_string_equal(key.errors, "2: this line is neither [SECTION] nor KEY=VALUE\n"
+			    "3: Groups: has no value\n");
+	assert_string_equal(comment.errors, "2: this line is too long\n3: Groups: has no value\n");
+	assert_string_equal(blank.errors, "2: this line is too long\n3: Groups: has no value\n");
+}
+
+/* The longest text that a key may have comes through whole, in spite of inih's own limits. */
+static void test_longest_line_is_whole(void **state)
+{
+	char text[CONFIG_LINE_MAX], path[4096];
+
+	memset(path, 'p', sizeof(path));
+	path[0] = '/';
+	path[4095] = '\0';
+	snprintf(text, sizeof(text), "[Store " NAME_64 "]\nFile=%s\n", path);
+	_cleanup_(loaded_deinit) struct loaded loaded = load(text);
+	assert_string_equal(loaded.errors, "");
+	assert_string_equal(config_store(loaded.config, NAME_64)->file, path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_all_faults_in_one_run),
+		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_longest_line_is_whole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
