@@ -60,6 +60,28 @@ main(globals())
 """
 
 
+RESOURCE_SUITE = """
+from ktlstest.tap import *
+
+class Resource:
+    def diagnosis(self):
+        return "says why"
+
+    def close(self):
+        fail("does not end")
+
+@test("takes it")
+def takes(resource):
+    check_true(isinstance(resource, Resource), "the argument")
+
+@test("fails with it")
+def fails(resource):
+    fail("no")
+
+main(globals(), Resource)
+"""
+
+
 def run_python(text, *words):
     return subprocess.run([sys.executable, "-c", text, *words], cwd=DIRECTORY, timeout=20,
                           capture_output=True, text=True, check=False)
@@ -106,6 +128,14 @@ def broken_suite():
         "not ok 4 - loses a thread", "not ok 5 - leaves a thread",
         "not ok 6 - swallows its deadline", "ok 7 - case 1", "not ok 8 - case 2"], "the verdicts")
     check_equal(result.returncode, 1, "exit status")
+
+
+@test("a resource is passed, asked when a test fails, and ended as a test")
+def resource_suite():
+    output = run_python(RESOURCE_SUITE).stdout
+    check_equal(verdicts(output), ["1..3", "ok 1 - takes it", "not ok 2 - fails with it",
+                                   "not ok 3 - all of it ends in good order"], "the verdicts")
+    check_equal(output.count("# says why"), 1, "diagnoses")
 
 
 @test("a suite with nothing chosen has failed, one that holds has not")

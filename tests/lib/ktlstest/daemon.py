@@ -43,6 +43,7 @@ class Daemon:
         self.pid = None
         self.process = None
         self.status = ""
+        self.told = 0  # of its stderr
         self.directory = tempfile.mkdtemp(prefix="ktlsd-test.")
         self.socket_path = os.path.join(self.directory, "io.ktlsd")
         self.config_path = os.path.join(self.directory, "ktlsd.conf")
@@ -128,6 +129,12 @@ class Daemon:
         with open(self.stderr_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def diagnosis(self):
+        """What it has said since it was last asked for that."""
+        text = self.stderr()
+        fresh, self.told = text[self.told:], len(text)
+        return "ktlsd said:\n" + fresh[-STDERR_KEPT:]
+
     def children(self):
         """Every process below the daemon's, at any depth."""
         parents, found = _parents(), [self.pid]
@@ -161,7 +168,7 @@ class Daemon:
         os.kill(self.pid, number)
         return self.process.wait(EXIT_TIMEOUT)
 
-    def stop(self):
+    def close(self):
         """SIGTERM, status 0, and nothing that a sanitizer or valgrind would have had to say."""
         try:
             if self.process.poll() is None:
@@ -180,8 +187,8 @@ class Daemon:
 
     def __exit__(self, kind, *_):
         if kind is not None:
-            tap.note("ktlsd said:\n" + self.stderr()[-STDERR_KEPT:])
-        self.stop()
+            tap.note(self.diagnosis())
+        self.close()
 
 
 def _sender(ancillary):

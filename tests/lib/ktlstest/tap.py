@@ -13,6 +13,7 @@ There is no way to skip: what cannot be tried has failed.
 """
 
 import faulthandler
+import functools
 import gc
 import os
 import signal
@@ -145,7 +146,7 @@ def _alarm(_signal, _frame):
     raise DeadlineExceeded("the test did not end within its deadline")
 
 
-def _run(function, case, deadline):
+def _run(function, case, deadline, leftovers=True):
     """What went wrong, as a list of texts."""
     descriptors, threads = _descriptors(), threading.enumerate()
     faulthandler.dump_traceback_later(deadline + BACKSTOP, exit=True)
@@ -154,7 +155,8 @@ def _run(function, case, deadline):
         try:
             function(**case)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            problems += [f"left behind: {left}" for left in _leftovers(descriptors, threads)]
+            if leftovers:
+                problems += [f"left behind: {x}" for x in _leftovers(descriptors, threads)]
         except (Exception, DeadlineExceeded):
             problems.append(traceback.format_exc())
         finally:
@@ -174,20 +176,46 @@ def _collect(namespace, words):
     return tests
 
 
-def main(namespace, argv=None):
-    """Run the marked functions of a module in their order; words given choose among the names."""
-    tests = _collect(namespace, sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGALRM, _alarm)
-    print(f"1..{len(tests)}", flush=True)
+def _report(number, name, problems, start):
+    print(f"{'not ok' if problems else 'ok'} {number} - {name}", flush=True)
+    note(f"took {time.monotonic() - start:.3f} s")
+    for problem in problems:
+        note(problem)
+    return bool(problems)
+
+
+def _run_all(tests, resource):
+    """How many failed. What the resource has to say belongs to the test that failed."""
     failed = 0
+    arguments = () if resource is None else (resource,)
     for number, (name, function, case, deadline) in enumerate(tests, 1):
         start = time.monotonic()
-        problems = _run(function, case, deadline)
-        failed += bool(problems)
-        print(f"{'not ok' if problems else 'ok'} {number} - {name}", flush=True)
-        note(f"took {time.monotonic() - start:.3f} s")
-        for problem in problems:
-            note(problem)
+        problems = _run(functools.partial(function, *arguments), case, deadline)
+        if problems and resource is not None:
+            problems.append(resource.diagnosis())
+        failed += _report(number, name, problems, start)
+    return failed
+
+
+def _run_around(tests, resource):
+    """The tests with a resource that outlives them all; its end is a test of its own."""
+    made = resource()
+    failed = _run_all(tests, made)
+    start = time.monotonic()
+    problems = _run(made.close, {}, DEADLINE, leftovers=False)
+    return failed + _report(len(tests) + 1, "all of it ends in good order", problems, start)
+
+
+def main(namespace, resource=None, argv=None):
+    """Run the marked functions of a module in their order; words given choose among the names.
+
+    A resource is made by calling it. It is the first argument of every test, has a diagnosis() for
+    those that fail, and its close(), which may fail, is the last test.
+    """
+    tests = _collect(namespace, sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGALRM, _alarm)
+    print(f"1..{len(tests) + (resource is not None)}", flush=True)
+    failed = _run_around(tests, resource) if resource else _run_all(tests, None)
     if not tests:
         note("no test was chosen")
     sys.stdout.flush()

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Names for the scenarios: the guest's own files, and a name server that can be made to fail.
+
+Everything is written below /etc, so it refuses to run anywhere but in a guest, whose files are
+gone when it ends.
+"""
+
+import os
+import select
+import socket
+import struct
+import threading
+
+PORT = 53
+TYPE_A, TYPE_AAAA = 1, 28
+NXDOMAIN, SERVFAIL = 3, 2
+
+
+def configure(hosts):
+    """Have these names in /etc/hosts, everything else from a name server on loopback."""
+    if os.environ.get("KTLSD_GUEST") != "1":
+        raise RuntimeError("only in the guest may /etc be written")
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost"]
+    lines += [f"{address} {name}" for name, addresses in hosts.items() for address in addresses]
+    for path, text in (("/etc/hosts", "\n".join(lines)),
+                       ("/etc/nsswitch.conf", "hosts: files dns"),
+                       ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:5 attempts:2")):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text + "\n")
+
+
+class NameServer:
+    """Answers with the addresses given, "silent" names never, "servfail" ones with a failure.
+
+    What it doesn't know doesn't exist. `asked` lists the names in the order of the questions.
+    """
+
+    def __init__(self, addresses=None, silent=(), servfail=()):
+        self.addresses, self.silent, self.servfail = addresses or {}, silent, servfail
+        self.asked = []
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", PORT))
+        self.stop_reader, self.stop_writer = os.pipe()
+        self.thread = threading.Thread(target=self._run, name="name server")
+        self.thread.start()
+
+    def _run(self):
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        poll.register(self.stop_reader, select.POLLIN)
+        while self.stop_reader not in dict(poll.poll()):
+            question, address = self.sock.recvfrom(4096)
+            answer = self._answer(question)
+            if answer is not None:
+                self.sock.sendto(answer, address)
+
+    def _answer(self, packet):
+        name, end = _name(packet, 12)
+        kind = struct.unpack_from("!H", packet, end)[0]
+        self.asked.append(name)
+        if name in self.silent:
+            return None
+        known = self.addresses.get(name)
+        code = SERVFAIL if name in self.servfail else NXDOMAIN if known is None else 0
+        records = [_record(kind, text) for text in known or () if _family(text) == kind]
+        header = packet[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(records), 0, 0)
+        return header + packet[12:end + 4] + b"".join(records)
+
+    def close(self):
+        os.write(self.stop_writer, b"x")
+        self.thread.join()
+        self.sock.close()
+        os.close(self.stop_reader)
+        os.close(self.stop_writer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _name(packet, offset):
+    labels = []
+    while size := packet[offset]:
+        labels.append(packet[offset + 1:offset + 1 + size].decode().lower())
+        offset += 1 + size
+    return ".".join(labels), offset + 1
+
+
+def _family(text):
+    return TYPE_AAAA if ":" in text else TYPE_A
+
+
+def _record(kind, text):
+    data = socket.inet_pton(socket.AF_INET6 if kind == TYPE_AAAA else socket.AF_INET, text)
+    return struct.pack("!HHHIH", 0xc00c, kind, 1, 0, len(data)) + data
