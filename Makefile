@@ -35,11 +35,11 @@ CFLAGS ?= -O2 -g
 DEFINES := -D_GNU_SOURCE -DKTLSD_VERSION='"$(VERSION)"' -DKTLSD_SYSCONFDIR='"$(SYSCONFDIR)"'
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 C_FLAGS := -std=gnu11 -I. -I$(O) -I$(O)/gen $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZE) $(DEFINES) \
-	$(shell pkg-config --cflags json-c libsystemd)
+	$(shell pkg-config --cflags json-c libsystemd 2>/dev/null)
 LD_FLAGS = -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SANITIZE)
 
-DAEMON_LIBS := -lev -lssl -lcrypto -linih $(shell pkg-config --libs json-c libsystemd)
-CLIENT_LIBS := $(shell pkg-config --libs json-c)
+DAEMON_LIBS := -lev -lssl -lcrypto -linih $(shell pkg-config --libs json-c libsystemd 2>/dev/null)
+CLIENT_LIBS := $(shell pkg-config --libs json-c 2>/dev/null)
 
 # Sources are what stands in the folders; programs differ in their main alone.
 PROTO := $(wildcard proto/*.c)
@@ -52,7 +52,7 @@ GENERATED := $(patsubst proto/%,$(O)/gen/%.h,$(wildcard proto/*.varlink))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps unit demo check check-long bench lint install uninstall clean
+.PHONY: all deps unit variants demo check check-long bench lint install uninstall clean FORCE
 
 all: $(O)/ktlsd $(O)/ktlsctl $(O)/libktls.so.$(ABI) $(O)/libktls.a $(O)/libktls.pc
 
@@ -77,7 +77,8 @@ $(O)/libktls.a: $(call objects,$(LIBRARY) $(PROTO))
 	$(Q)objcopy --wildcard --keep-global-symbol='ktls_*' $(O)/libktls.o
 	$(Q)rm -f $@ && ar rcs $@ $(O)/libktls.o
 
-$(O)/libktls.pc: client/libktls.pc.in
+# PREFIX may have changed since.
+$(O)/libktls.pc: client/libktls.pc.in FORCE
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' $< > $@
 
@@ -113,6 +114,56 @@ deps:
 		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; fi
+
+# What the suite runs: gcc as shipped, clang, address and undefined-behaviour sanitizers for what runs on this machine's
+# kernel, undefined-behaviour alone for the guest (its address space is too small for the other).
+variants:
+	@$(MAKE) -s all unit
+	@$(MAKE) -s all unit O=build/clang CC=clang
+	@$(MAKE) -s all unit O=build/san SAN=address,undefined CFLAGS='-O1 -g'
+	@$(MAKE) -s all O=build/ubsan SAN=undefined CFLAGS='-O1 -g'
+
+# Each begins with deps in a make of its own: what pkg-config says is read at the start of one.
+check check-long:
+	@$(MAKE) -s deps
+	@$(MAKE) -s -j$$(nproc) variants
+	@tests/run $(if $(filter check-long,$@),--long)
+
+demo:
+	@$(MAKE) -s deps
+	@$(MAKE) -s -j$$(nproc) all
+	@tests/demo/demo
+
+bench:
+	@$(MAKE) -s deps
+	@$(MAKE) -s -j$$(nproc) all
+	@tests/bench/bench
+
+lint: all
+	@tests/lint/lint $(O)
+
+# Manual pages stand beside what they describe; their section is their last letter.
+MANUALS := $(wildcard proto/*.[1-8] client/*.[1-8] daemon/*.[1-8] conf/*.[1-8])
+install: all
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/ktlsd
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/ktlsctl
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $(O)/libktls.a $(O)/libktls.so.$(ABI)
+	ln -sf libktls.so.$(ABI) $(DESTDIR)$(PREFIX)/lib/libktls.so
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include client/ktls.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $(O)/libktls.pc
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/varlink proto/io.ktlsd.varlink
+	for page in $(MANUALS); do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
+	test -e $(DESTDIR)$(SYSCONFDIR)/ktlsd/ktlsd.conf || \
+		install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/ktlsd conf/ktlsd.conf
+	install -d $(DESTDIR)$(SYSCONFDIR)/ktlsd/ktlsd.conf.d
+	$(if $(DESTDIR),,ldconfig)
+
+# The configuration stays: it is the administrator's.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/ktlsd $(DESTDIR)$(PREFIX)/bin/ktlsctl $(DESTDIR)$(PREFIX)/include/ktls.h
+	rm -f $(DESTDIR)$(PREFIX)/lib/libktls.{a,so,so.$(ABI)} $(DESTDIR)$(PREFIX)/lib/pkgconfig/libktls.pc
+	rm -f $(DESTDIR)$(PREFIX)/share/varlink/io.ktlsd.varlink
+	for page in $(MANUALS); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 
 clean:
 	rm -rf $(O)
