@@ -96,34 +96,34 @@ def hosts(daemon, host, family):
 WRONG_PIN = "cert-sha256:" + "5a" * 32
 REJECTED = [{"name": name, "what": what, "trust": trust, "x509": x509}
             for name, what, trust, x509 in (
-    ("rsa", "another CA is trusted", trusting("other-ca"), "unable to get local issuer"),
-    ("rsa", "the system's CAs are trusted", None, "unable to get local issuer"),
+    ("rsa", "another CA is trusted", trusting("other-ca"), "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
+    ("rsa", "the system's CAs are trusted", None, "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
     ("rsa", "the store of the system is asked for", {"store": "system"},
-     "unable to get local issuer"),
+     "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
     ("wrong-name", "it bears another name", trusting("ca", name="server.test"),
-     "hostname mismatch"),
-    ("wrong-name", "it bears another address", trusting("ca"), "IP address mismatch"),
-    ("nameless", "its name stands in the subject alone", trusting("ca", name="ktlsd test nameless"),
-     None),
-    ("nul", "a NUL is in its name", trusting("ca", name="server.test"), "hostname mismatch"),
-    ("expired", "it has expired", trusting("ca"), "expired"),
-    ("future", "it is not yet valid", trusting("ca"), "not yet valid"),
-    ("self-signed", "it signed itself", trusting("ca"), "self-signed certificate"),
-    ("wrong-eku", "it is for clients", trusting("ca"), "purpose"),
+     "HOSTNAME_MISMATCH"),
+    ("wrong-name", "it bears another address", trusting("ca"), "IP_ADDRESS_MISMATCH"),
+    ("nameless", "its name stands in the subject alone", trusting("ca", name="nameless.test"),
+     "HOSTNAME_MISMATCH"),
+    ("nul", "a NUL is in its name", trusting("ca", name="server.test"), "HOSTNAME_MISMATCH"),
+    ("expired", "it has expired", trusting("ca"), "CERT_HAS_EXPIRED"),
+    ("future", "it is not yet valid", trusting("ca"), "CERT_NOT_YET_VALID"),
+    ("self-signed", "it signed itself", trusting("ca"), "DEPTH_ZERO_SELF_SIGNED_CERT"),
+    ("wrong-eku", "it is for clients", trusting("ca"), "INVALID_PURPOSE"),
     ("no-intermediate", "an intermediate is missing", trusting("ca"),
-     "unable to get local issuer"),
-    ("constrained", "its CA is for other names", trusting("ca"), "permitted subtree"),
-    ("by-leaf", "its issuer is no CA", trusting("ca"), "invalid CA"),
+     "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
+    ("constrained", "its CA is for other names", trusting("ca"), "PERMITTED_VIOLATION"),
+    ("by-leaf", "its issuer is no CA", trusting("ca"), "INVALID_CA"),
     ("rsa", "the pin is another one", {"pins": [WRONG_PIN]}, None),
     ("rsa", "the pin is another one, the CA right", trusting("ca", pins=[WRONG_PIN]), None),
     ("rsa", "the pin is right, the CA another one",
-     trusting("other-ca", pins=[pki.Bundle("rsa").cert_pin]), "unable to get local issuer"),
+     trusting("other-ca", pins=[pki.Bundle("rsa").cert_pin]), "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
     ("rsa", "the pin is right, the name another one",
      {"pins": [pki.Bundle("rsa").cert_pin], "name": "other.test"}, None),
     ("expired", "the pin is right, but it has expired",
-     {"pins": [pki.Bundle("expired").cert_pin]}, "expired"),
+     {"pins": [pki.Bundle("expired").cert_pin]}, "CERT_HAS_EXPIRED"),
     ("future", "the pin is right, but it is not yet valid",
-     {"pins": [pki.Bundle("future").spki_pin]}, "not yet valid"),
+     {"pins": [pki.Bundle("future").spki_pin]}, "CERT_NOT_YET_VALID"),
     ("chained", "the pin is that of its issuer", {"pins": [pki.Bundle("intermediate").cert_pin]},
      None),
 )]
@@ -133,7 +133,8 @@ REJECTED = [{"name": name, "what": what, "trust": trust, "x509": x509}
 def rejected(daemon, name, what, trust, x509):
     with Peer(name) as peer:
         reply = ask(daemon, peer, **({} if trust is None else {"trust": trust}))
-        check_error(reply, "CertificateRejected", "handshake", within=AT_ONCE, x509=x509)
+        check_error(reply, "CertificateRejected", "handshake", within=AT_ONCE,
+                    x509=x509 and f"^X509_V_ERR_{x509}$")
         check_equal(reply.parameters["retry"], False, f"retry of {reply}")
         check_gone(peer)
 
@@ -164,13 +165,13 @@ def over_limit(daemon, name, what, ca, how):
 
 
 @test("nothing in common: {what}", cases=[
-    {"what": "TLS 1.3 only", "settings": {"versions": TLS13}, "alert": "protocol.version"},
+    {"what": "TLS 1.3 only", "settings": {"versions": TLS13}, "alert": "protocol_version"},
     {"what": "no AEAD cipher", "settings": {"ciphers": "ECDHE-RSA-AES128-SHA256"},
-     "alert": "handshake.failure"},
+     "alert": "handshake_failure"},
     {"what": "no forward secrecy", "settings": {"ciphers": "AES256-GCM-SHA384"},
-     "alert": "handshake.failure"},
+     "alert": "handshake_failure"},
     {"what": "another curve", "settings": {"curve": "brainpoolP256r1", "ciphers": "ECDHE"},
-     "alert": "handshake.failure"}])
+     "alert": "handshake_failure"}])
 def nothing_in_common(daemon, what, settings, alert):
     with Peer(**settings) as peer:
         reply = ask(daemon, peer, trust=trusting("ca"))
@@ -182,10 +183,10 @@ BEFORE_THE_END = STEPS[:-1]
 SAID = {
     "close": r"clos|end|EOF",
     "reset": r"reset",
-    "http": r"HTTP|version|not TLS",
+    "http": r"HTTP|version",
     "warnings": r"alert",
     "oversize": r"long|large|size|length",
-    "garbage": r"version|not TLS|record|unexpected",
+    "garbage": r"speak TLS|version",
     "repeat-hello": r"unexpected|version",
 }
 

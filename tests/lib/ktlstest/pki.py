@@ -75,6 +75,9 @@ CERTIFICATES = {
     "names-1500": ("1500-names", "p256-b", "ec-ca", YEAR),
 }
 
+# The common name of those for which it matters.
+SUBJECTS = {"nameless": "nameless.test"}
+
 # Chains deeper than one: a leaf under so many intermediates, all of them sent.
 DEPTHS = (8, 9, 12)
 for _depth in DEPTHS:
@@ -240,7 +243,8 @@ def _issue(work, name):
     signing_key = key if issuer is None else CERTIFICATES[issuer][1]
     _openssl("ca", "-batch", "-notext", "-config", f"{work}/config", *signer,
              "-keyfile", os.path.join(work, f"key-{signing_key}"),
-             "-in", os.path.join(work, f"request-{key}"), "-subj", f"/CN=ktlsd test {name}",
+             "-in", os.path.join(work, f"request-{key}"),
+             "-subj", "/CN=" + SUBJECTS.get(name, f"ktlsd test {name}"),
              "-startdate", _date(first), "-enddate", _date(last),
              "-extfile", os.path.join(work, f"profile-{profile}"),
              "-out", os.path.join(work, f"{name}.pem"))
