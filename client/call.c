@@ -189,16 +189,12 @@ static int call_receive(struct ktls *k)
 	const char *text;
 	size_t length;
 
-	for (;;) {
+	while ((frame = proto_reader_fill(&k->reader, k->sock)) == PROTO_FRAME_OK) {
 		text = proto_reader_next(&k->reader, &length);
 		if (text)
 			return call_answer(k, text, length);
-		frame = proto_reader_fill(&k->reader, k->sock);
-		if (frame == PROTO_FRAME_AGAIN)
-			return CALL_WAITS;
-		if (frame != PROTO_FRAME_OK)
-			return call_unread(k, frame, errno);
 	}
+	return frame == PROTO_FRAME_AGAIN ? CALL_WAITS : call_unread(k, frame, errno);
 }
 
 /* States that are under way have a step, and wait for the socket if they have events. */
