@@ -83,6 +83,25 @@ static enum proto_decoded check_connect(const struct proto_call *call, struct pr
 	return check_versions(&call->connect, status);
 }
 
+static enum proto_decoded check_nothing(const struct proto_call *call, struct proto_status *status)
+{
+	return PROTO_DECODE_OK;
+}
+
+static enum proto_decoded check_interface(const struct proto_call *call, struct proto_status *status)
+{
+	if (interface_known(call->interface))
+		return PROTO_DECODE_OK;
+	return refuse_subject(status, PROTO_INTERFACE_NOT_FOUND, call->interface);
+}
+
+static enum proto_decoded (*const checks[])(const struct proto_call *call,
+					    struct proto_status *status) = {
+	[PROTO_METHOD_CONNECT] = check_connect,
+	[PROTO_METHOD_GET_INFO] = check_nothing,
+	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = check_interface,
+};
+
 static enum proto_decoded decode_method(struct proto_call *call, const struct proto_envelope *envelope,
 					struct json_object *parameters, struct proto_status *status)
 {
@@ -96,9 +115,7 @@ static enum proto_decoded decode_method(struct proto_call *call, const struct pr
 	call->connect.timeout_ms = PROTO_TIMEOUT_DEFAULT_MS;
 	decoded = proto_decode(info->parameters, (char *)call + info->offset, parameters, false,
 			       status);
-	if (decoded == PROTO_DECODE_OK && info->method == PROTO_METHOD_CONNECT)
-		decoded = check_connect(call, status);
-	return decoded;
+	return decoded == PROTO_DECODE_OK ? checks[info->method](call, status) : decoded;
 }
 
 static bool wants_no_reply(struct json_object *tree)

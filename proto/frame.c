@@ -8,7 +8,8 @@
 
 #define READ_FIRST 4096
 #define READ_LEAST 1024
-#define READ_MAX ((1 + PROTO_PIPELINE_MAX) * ((size_t)PROTO_MESSAGE_MAX + 1))
+/* All that may wait, and one byte more by which it is seen to be too much. */
+#define READ_MAX ((1 + PROTO_PIPELINE_MAX) * ((size_t)PROTO_MESSAGE_MAX + 1) + 1)
 
 /* What one descriptor takes, and no alignment behind it in which the kernel would place a second. */
 union control {

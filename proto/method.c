@@ -4,8 +4,11 @@
 
 #include <string.h>
 
+/* Where a row's value lives. */
+#define AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)NULL)->member)
+
 #define STATUS_TEXT(name, presence, member)							\
-	{ name, PROTO_KIND_TEXT, presence, offsetof(struct proto_status, member),		\
+	{ name, PROTO_KIND_TEXT, presence, AT(struct proto_status, member),			\
 	  .most = sizeof(((struct proto_status *)NULL)->member) }
 
 /* An error outside any stage is told as one of the first. */
@@ -32,11 +35,11 @@ static const struct proto_field no_interface_fields[] = {
 };
 
 static const struct proto_field failure_fields[] = {
-	{ "stage", PROTO_KIND_WORD, PROTO_REQUIRED, offsetof(struct proto_status, stage),
+	{ "stage", PROTO_KIND_WORD, PROTO_REQUIRED, AT(struct proto_status, stage),
 	  .words = stage_words },
 	STATUS_TEXT("message", PROTO_REQUIRED, message),
-	{ "errno", PROTO_KIND_ERRNO, PROTO_NULLABLE, offsetof(struct proto_status, sys_errno) },
-	{ "retry", PROTO_KIND_BOOL, PROTO_REQUIRED, offsetof(struct proto_status, retry) },
+	{ "errno", PROTO_KIND_ERRNO, PROTO_NULLABLE, AT(struct proto_status, sys_errno) },
+	{ "retry", PROTO_KIND_BOOL, PROTO_REQUIRED, AT(struct proto_status, retry) },
 	STATUS_TEXT("alert", PROTO_OPTIONAL, alert),
 	STATUS_TEXT("x509", PROTO_OPTIONAL, x509),
 };
@@ -62,7 +65,7 @@ static const struct proto_schema varlink_schemas[] = {
 };
 
 static const struct proto_field description_fields[] = {
-	{ "interface", PROTO_KIND_STRING, PROTO_REQUIRED, offsetof(struct proto_call, interface),
+	{ "interface", PROTO_KIND_STRING, PROTO_REQUIRED, AT(struct proto_call, interface),
 	  .least = 1, .most = PROTO_MESSAGE_MAX },
 };
 
