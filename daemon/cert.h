@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What we want to know of one certificate. */
+#pragma once
+
+#include "proto/message.h"
+
+#include <openssl/x509.h>
+
+#define CERT_RSA_BITS_MAX 8192		/* as Go's crypto/tls since CVE-2023-29409 */
+#define CERT_RSA_EXPONENT_BITS_MAX 32
+#define CERT_EC_BITS_MAX 521
+
+/* What about its key is too costly or strange to work with ("an RSA key of ..."), or NULL. */
+const char *cert_key_fault(const X509 *cert, char buffer[static 64]);
+
+/* Entries of subjectAltName, without making objects of them. */
+size_t cert_count_names(const X509 *cert);
+
+/* The subject as RFC 2253 writes it, escaped and cut. */
+void cert_subject(char *to, size_t size, const X509 *cert);
+
+/* What a pin of that kind is compared with. */
+bool cert_digest(const X509 *cert, enum proto_pin_kind kind, uint8_t sha256[static 32]);
+
+/* "X509_V_ERR_CERT_HAS_EXPIRED"; a code that OpenSSL did not have yet is its number. */
+void cert_error_name(char *to, size_t size, int code);

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/handshake.h"
+
+#include "daemon/cert.h"
+
+#include <ctype.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* OpenSSL reports an alert that came in as this plus its number. */
+#define ALERT_REASON SSL_AD_REASON_OFFSET
+#define ALERT_MAX 255
+
+/* What the commonest alerts come down to, between this client and its peers. */
+static const struct {
+	int alert;
+	const char *meaning;
+} meanings[] = {
+	{ SSL_AD_PROTOCOL_VERSION, "it does not speak TLS 1.2" },
+	{ SSL_AD_HANDSHAKE_FAILURE, "it has no cipher, group or signature algorithm in common "
+				    "with us, or wants a client certificate" },
+	{ SSL_AD_INSUFFICIENT_SECURITY, "it has no cipher in common with us that it allows" },
+	{ SSL_AD_UNRECOGNIZED_NAME, "it does not know the server name" },
+	{ SSL_AD_NO_APPLICATION_PROTOCOL, "it has no application protocol in common with us" },
+};
+
+/* --- what goes by */
+
+static void note_received(struct handshake *handshake, const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n && handshake->bytes + i < sizeof(handshake->greeting); i++)
+		handshake->greeting[handshake->bytes + i] = bytes[i];
+	handshake->bytes += n;
+	records_feed(&handshake->received, (const uint8_t *)bytes, n);
+}
+
+static bool may_read(struct handshake *handshake, BIO *bio)
+{
+	BIO_clear_retry_flags(bio);
+	if (handshake->bytes > HANDSHAKE_BYTES_MAX)
+		return false;
+	if (handshake->reads++ < HANDSHAKE_READS_PER_TURN)
+		return true;
+	BIO_set_retry_read(bio);
+	return false;
+}
+
+static long on_bio(BIO *bio, int what, const char *bytes, size_t length, int argi, long argl,
+		   int result, size_t *processed)
+{
+	struct handshake *handshake = (struct handshake *)BIO_get_callback_arg(bio);
+
+	(void)length, (void)argi, (void)argl;
+	if (what == BIO_CB_READ && !may_read(handshake, bio))
+		return -1;
+	if (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0)
+		note_received(handshake, bytes, *processed);
+	if (what == (BIO_CB_WRITE | BIO_CB_RETURN) && result > 0)
+		records_feed(&handshake->sent, (const uint8_t *)bytes, *processed);
+	return result;
+}
+
+/* --- failure */
+
+static void alert_name(char *to, size_t size, int alert)
+{
+	const char *text = SSL_alert_desc_string_long(alert);
+	size_t i;
+
+	if (strcmp(text, "unknown") == 0) {
+		snprintf(to, size, "%d", alert);
+		return;
+	}
+	for (i = 0; text[i] && i + 1 < size; i++)
+		to[i] = text[i] == ' ' ? '_' : (char)tolower((unsigned char)text[i]);
+	to[i] = '\0';
+}
+
+static enum proto_error fail_alert(struct proto_status *status, int alert)
+{
+	const char *meaning = NULL;
+	char name[sizeof(status->alert)];
+
+	alert_name(name, sizeof(name), alert);
+	for (size_t i = 0; i < array_size(meanings) && !meaning; i++)
+		if (meanings[i].alert == alert)
+			meaning = meanings[i].meaning;
+	proto_status_set(status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, 0,
+			 "the peer sent the alert %s%s%s", name, meaning ? ": " : "",
+			 meaning ? meaning : "");
+	memcpy(status->alert, name, sizeof(name));
+	return status->error;
+}
+
+/* TLS begins with a record of type 20 to 23 and major version 3 (RFC 5246, 6.2.1). */
+static bool spoke_tls(const struct handshake *handshake)
+{
+	const char *greeting = handshake->greeting;
+
+	if (handshake->bytes >= 1 && (greeting[0] < SSL3_RT_CHANGE_CIPHER_SPEC ||
+				      greeting[0] > SSL3_RT_APPLICATION_DATA))
+		return false;
+	return handshake->bytes < 2 || greeting[1] == SSL3_VERSION_MAJOR;
+}
+
+static enum proto_error fail_closed(struct proto_status *status, int error)
+{
+	if (error == 0)
+		return proto_status_set(status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, 0,
+					"the peer closed the connection during the handshake");
+	return proto_status_set(status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, error,
+				"the connection broke during the handshake: %s", strerror(error));
+}
+
+/* An error that OpenSSL put on its queue: the earliest is nearest to the cause. */
+static enum proto_error fail_openssl(struct handshake *handshake, unsigned long code)
+{
+	const char *reason = ERR_reason_error_string(code);
+	enum proto_error error = PROTO_HANDSHAKE_FAILED;
+	int number = ERR_GET_REASON(code);
+
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL && number >= ALERT_REASON &&
+	    number <= ALERT_REASON + ALERT_MAX)
+		return fail_alert(handshake->status, number - ALERT_REASON);
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL && number == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return fail_closed(handshake->status, 0);
+	if (number == ERR_R_MALLOC_FAILURE)
+		error = PROTO_INTERNAL_ERROR;
+	else if (SSL_get_state(handshake->ssl) == TLS_ST_CR_CERT)
+		error = PROTO_CERTIFICATE_REJECTED;
+	return proto_status_set(handshake->status, error, PROTO_STAGE_HANDSHAKE, 0, "%s%s",
+				error == PROTO_CERTIFICATE_REJECTED ? "the peer's certificates: "
+								    : "",
+				reason ? reason : "TLS protocol error");
+}
+
+static enum proto_error explain(struct handshake *handshake, int ssl_error, int sys_errno)
+{
+	struct proto_status *status = handshake->status;
+	unsigned long code = ERR_peek_error();
+
+	if (handshake->verify.rejected)
+		return status->error;
+	if (!spoke_tls(handshake))
+		return proto_status_set(status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, 0,
+					"the peer does not speak TLS: it began with \"%.*s\"",
+					(int)sizeof(handshake->greeting), handshake->greeting);
+	if (handshake->bytes > HANDSHAKE_BYTES_MAX)
+		return proto_status_set(status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, 0,
+					"the peer sent more than %d bytes before its Finished",
+					HANDSHAKE_BYTES_MAX);
+	if (code)
+		return fail_openssl(handshake, code);
+	return fail_closed(status, ssl_error == SSL_ERROR_SYSCALL ? sys_errno : 0);
+}
+
+/* --- the handshake */
+
+/* OpenSSL 3.0 takes whatever protocol the peer selects, and it goes into our reply. */
+static bool alpn_was_offered(const struct handshake *handshake)
+{
+	const struct proto_strings *offered = &handshake->wanted->alpn;
+	const unsigned char *selected;
+	unsigned int n;
+
+	SSL_get0_alpn_selected(handshake->ssl, &selected, &n);
+	for (size_t i = 0; i < offered->n; i++)
+		if (strlen(offered->items[i]) == n && memcmp(offered->items[i], selected, n) == 0)
+			return true;
+	return n == 0;
+}
+
+static enum proto_error check_session(struct handshake *handshake)
+{
+	if (!handshake->verify.accepted)
+		return proto_status_set(handshake->status, PROTO_INTERNAL_ERROR,
+					PROTO_STAGE_HANDSHAKE, 0, "the peer was not verified");
+	if (!alpn_was_offered(handshake))
+		return proto_status_set(handshake->status, PROTO_HANDSHAKE_FAILED,
+					PROTO_STAGE_HANDSHAKE, 0,
+					"the peer selected an application protocol that was not "
+					"offered");
+	return PROTO_OK;
+}
+
+static void wait_for(struct handshake *handshake, int events)
+{
+	if (ev_is_active(&handshake->io) && handshake->io.events == events)
+		return;
+	ev_io_stop(handshake->loop, &handshake->io);
+	ev_io_set(&handshake->io, handshake->io.fd, events);
+	ev_io_start(handshake->loop, &handshake->io);
+}
+
+static void on_io(EV_P_ ev_io *io, int events)
+{
+	struct handshake *handshake = container_of(io, struct handshake, io);
+	enum proto_error error;
+	int result, sys_errno, ssl_error;
+
+	(void)events;
+	handshake->reads = 0;
+	ERR_clear_error();
+	errno = 0;
+	result = SSL_do_handshake(handshake->ssl);
+	sys_errno = errno;
+	ssl_error = SSL_get_error(handshake->ssl, result);
+	if (ssl_error == SSL_ERROR_WANT_READ || ssl_error == SSL_ERROR_WANT_WRITE)
+		return wait_for(handshake, ssl_error == SSL_ERROR_WANT_READ ? EV_READ : EV_WRITE);
+	ev_io_stop(EV_A_ io);
+	error = result == 1 ? check_session(handshake) : explain(handshake, ssl_error, sys_errno);
+	ERR_clear_error();
+	handshake->done(handshake, error);
+}
+
+static bool attach_bio(struct handshake *handshake, int fd)
+{
+	BIO *bio = BIO_new_socket(fd, BIO_NOCLOSE);
+
+	if (!bio)
+		return false;
+	BIO_set_callback_ex(bio, on_bio);
+	BIO_set_callback_arg(bio, (char *)handshake);
+	SSL_set_bio(handshake->ssl, bio, bio);
+	return true;
+}
+
+enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *loop, int fd,
+				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
+				 struct proto_status *status,
+				 void (*done)(struct handshake *, enum proto_error))
+{
+	enum proto_error error;
+
+	*handshake = (struct handshake){
+		.loop = loop, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
+	};
+	ev_io_init(&handshake->io, on_io, fd, EV_READ);
+	error = verify_init(&handshake->verify, ssl, wanted, anchors, status);
+	if (error != PROTO_OK)
+		return error;
+	if (!attach_bio(handshake, fd))
+		return proto_status_set(status, PROTO_INTERNAL_ERROR, PROTO_STAGE_HANDSHAKE, ENOMEM,
+					"out of memory");
+	SSL_set_connect_state(ssl);
+	/* The first move is ours, and in the loop: nothing is polled for it. */
+	ev_feed_event(loop, &handshake->io, EV_WRITE);
+	return PROTO_OK;
+}
+
+void handshake_stop(struct handshake *handshake)
+{
+	if (handshake->loop)
+		ev_io_stop(handshake->loop, &handshake->io);
+	SSL_free(steal_ptr(&handshake->ssl));
+	verify_deinit(&handshake->verify);
+}
+
+/* --- what came of it */
+
+static bool bio_is_bare(SSL *ssl)
+{
+	BIO *bio = SSL_get_rbio(ssl);
+
+	return bio == SSL_get_wbio(ssl) && BIO_method_type(bio) == BIO_TYPE_SOCKET &&
+	       !BIO_next(bio);
+}
+
+/* Why the kernel could not go on where OpenSSL stopped; NULL: it can. */
+static const char *obstacle(const struct handshake *handshake)
+{
+	SSL *ssl = handshake->ssl;
+	const struct records *sent = &handshake->sent, *received = &handshake->received;
+	const struct {
+		bool present;
+		const char *what;
+	} obstacles[] = {
+		{ !SSL_is_init_finished(ssl), "the handshake is not finished" },
+		{ SSL_session_reused(ssl), "the session was resumed" },
+		{ SSL_get_current_compression(ssl) != NULL, "it is compressed" },
+		{ SSL_SESSION_get_max_fragment_length(SSL_get0_session(ssl)) != 0,
+		  "it has a limited fragment length" },
+		{ SSL_get_read_ahead(ssl) || SSL_pending(ssl) || SSL_has_pending(ssl) ||
+		  received->have, "OpenSSL has read behind the handshake" },
+		{ !bio_is_bare(ssl) || sent->have, "OpenSSL has not sent everything" },
+		{ sent->n_protected != 1 || received->n_protected != 1,
+		  "Finished was not the only protected record" },
+	};
+
+	for (size_t i = 0; i < array_size(obstacles); i++)
+		if (obstacles[i].present)
+			return obstacles[i].what;
+	return NULL;
+}
+
+enum proto_error handshake_keys(struct handshake *handshake, struct session_keys *keys)
+{
+	const char *what = obstacle(handshake);
+	int r = what ? -ENOTSUP : session_keys_derive(keys, handshake->ssl, handshake->sent.nonce);
+
+	if (r == 0)
+		return PROTO_OK;
+	ERR_clear_error();
+	if (r == -ENOTSUP)
+		return proto_status_set(handshake->status, PROTO_NOT_OFFLOADABLE,
+					PROTO_STAGE_INSTALL, 0,
+					"the kernel cannot take over the session: %s",
+					what ? what : "not TLS 1.2, or not a cipher of the kernel");
+	return proto_status_set(handshake->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_INSTALL, -r,
+				"the keys could not be derived");
+}
+
+static void hex(char *to, const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		sprintf(to + 2 * i, "%02x", bytes[i]);
+}
+
+static void group_name(char *to, size_t size, SSL *ssl)
+{
+	EVP_PKEY *key = NULL;
+	char name[64] = "";
+	const char *tls_name;
+
+	if (SSL_get_peer_tmp_key(ssl, &key) == 1 &&
+	    EVP_PKEY_get_group_name(key, name, sizeof(name), NULL) != 1)
+		snprintf(name, sizeof(name), "%s", EVP_PKEY_get0_type_name(key));
+	EVP_PKEY_free(key);
+	tls_name = SSL_group_to_name(ssl, OBJ_sn2nid(name));
+	snprintf(to, size, "%s", tls_name ? tls_name : name);
+}
+
+static void peer_facts(struct proto_session *session, const X509 *cert)
+{
+	struct tm not_after;
+	uint8_t sha256[32];
+
+	cert_subject(session->peer_subject, sizeof(session->peer_subject), cert);
+	if (cert_digest(cert, PROTO_PIN_CERT, sha256))
+		hex(session->peer_cert_sha256, sha256, sizeof(sha256));
+	if (cert_digest(cert, PROTO_PIN_SPKI, sha256))
+		hex(session->peer_spki_sha256, sha256, sizeof(sha256));
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &not_after))
+		strftime(session->peer_not_after, sizeof(session->peer_not_after),
+			 "%Y-%m-%dT%H:%M:%SZ", &not_after);
+}
+
+void handshake_facts(const struct handshake *handshake, struct proto_session *session)
+{
+	SSL *ssl = handshake->ssl;
+	const SSL_CIPHER *suite = SSL_get_current_cipher(ssl);
+	const struct cipher *cipher = cipher_of_suite(suite);
+	const X509 *cert = SSL_get0_peer_certificate(ssl);
+	const unsigned char *alpn;
+	unsigned int n_alpn;
+
+	SSL_get0_alpn_selected(ssl, &alpn, &n_alpn);
+	snprintf(session->version, sizeof(session->version), "%s", SSL_get_version(ssl));
+	snprintf(session->cipher, sizeof(session->cipher), "%s", SSL_CIPHER_get_name(suite));
+	snprintf(session->kernel_cipher, sizeof(session->kernel_cipher), "%s",
+		 cipher ? cipher->name : "");
+	group_name(session->group, sizeof(session->group), ssl);
+	snprintf(session->alpn, sizeof(session->alpn), "%.*s", (int)n_alpn, (const char *)alpn);
+	snprintf(session->verified_by, sizeof(session->verified_by), "%s",
+		 verify_by(&handshake->verify));
+	session->resumed = SSL_session_reused(ssl);
+	if (cert)
+		peer_facts(session, cert);
+	ERR_clear_error();
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/policy.h"
+
+#include "daemon/names.h"
+#include "daemon/verify.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What a policy allows that does not name any: no SHA-1, no SHA-224, no DSA. */
+#define SIGALGS											\
+	"ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"					\
+	"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"				\
+	"RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
+
+/* A suite's name is at most 30 bytes. */
+#define SUITE_NAME_SIZE 64
+
+static bool among(const STACK_OF(SSL_CIPHER) *suites, const SSL_CIPHER *suite)
+{
+	for (int i = 0; i < sk_SSL_CIPHER_num(suites); i++)
+		if (sk_SSL_CIPHER_value(suites, i) == suite)
+			return true;
+	return false;
+}
+
+/* Anonymous and pre-shared-key suites have no certificate to verify, whatever a policy says. */
+static bool has_certificate(const SSL_CIPHER *suite)
+{
+	int nid = SSL_CIPHER_get_auth_nid(suite);
+
+	return nid == NID_auth_rsa || nid == NID_auth_ecdsa;
+}
+
+static bool offloadable(const struct kernel *kernel, const SSL_CIPHER *suite)
+{
+	const struct cipher *cipher = cipher_of_suite(suite);
+
+	return cipher && (!kernel || kernel_takes(kernel, cipher));
+}
+
+char *policy_choose(const struct policy *policy, const STACK_OF(SSL_CIPHER) *asked,
+		    const struct kernel *kernel, size_t *n_allowed)
+{
+	char *names = calloc((size_t)sk_SSL_CIPHER_num(asked) + 1, SUITE_NAME_SIZE), *end = names;
+
+	*n_allowed = 0;
+	for (int i = 0; names && i < sk_SSL_CIPHER_num(asked); i++) {
+		const SSL_CIPHER *suite = sk_SSL_CIPHER_value(asked, i);
+
+		if (!among(policy->allowed, suite))
+			continue;
+		++*n_allowed;
+		if (offloadable(kernel, suite))
+			end += snprintf(end, SUITE_NAME_SIZE, "%s%s", end == names ? "" : ":",
+					SSL_CIPHER_get_name(suite));
+	}
+	return names;
+}
+
+void policy_deinit(struct policy *policy)
+{
+	free_pointer(&policy->name);
+	free_pointer(&policy->groups);
+	free_pointer(&policy->sigalgs);
+	SSL_CTX_free(steal_ptr(&policy->ctx));
+	sk_SSL_CIPHER_free(steal_ptr(&policy->allowed));
+}
+
+static SSL_CTX *new_ctx(void)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (!ctx)
+		return NULL;
+	SSL_CTX_set_security_level(ctx, 2);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+					 SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_ciphersuites(ctx, "");
+	SSL_CTX_set_read_ahead(ctx, 0);
+	/* Whoever frees a session must not write: the socket may have keys in the kernel. */
+	SSL_CTX_set_quiet_shutdown(ctx, 1);
+	verify_install(ctx);
+	return ctx;
+}
+
+/* What is wrong with one of the lists, told with the key that the administrator wrote. */
+static char *policy_fault(SSL_CTX *scratch, const struct config_policy *config)
+{
+	const struct {
+		enum names_kind kind;
+		const char *key, *list;
+	} keys[] = {
+		{ NAMES_CIPHERS, "Ciphers", config->ciphers },
+		{ NAMES_GROUPS, "Groups", config->groups },
+		{ NAMES_SIGALGS, "SignatureAlgorithms", config->signature_algorithms },
+	};
+
+	for (size_t i = 0; i < array_size(keys); i++) {
+		_cleanup_free_ char *fault = NULL;
+		char *told;
+
+		fault = keys[i].list ? names_fault(scratch, keys[i].kind, keys[i].list) : NULL;
+		if (fault)
+			return asprintf(&told, "%s: %s", keys[i].key, fault) < 0 ? NULL : told;
+	}
+	return NULL;
+}
+
+static bool keep_allowed(struct policy *policy)
+{
+	const STACK_OF(SSL_CIPHER) *all = SSL_CTX_get_ciphers(policy->ctx);
+
+	policy->allowed = sk_SSL_CIPHER_new_null();
+	for (int i = 0; policy->allowed && i < sk_SSL_CIPHER_num(all); i++)
+		if (has_certificate(sk_SSL_CIPHER_value(all, i)) &&
+		    !sk_SSL_CIPHER_push(policy->allowed, sk_SSL_CIPHER_value(all, i)))
+			return false;
+	return policy->allowed;
+}
+
+/* Whether the policy's own cipher list, less what the kernel does not take, is set. */
+static bool set_ciphers(struct policy *policy, const struct kernel *kernel)
+{
+	_cleanup_free_ char *names = NULL;
+	size_t n_allowed;
+
+	names = policy_choose(policy, policy->allowed, kernel, &n_allowed);
+	policy->offloadable = names && *names;
+	return names && (!*names || SSL_CTX_set_cipher_list(policy->ctx, names));
+}
+
+static bool some_offloadable(const struct policy *policy)
+{
+	for (int i = 0; i < sk_SSL_CIPHER_num(policy->allowed); i++)
+		if (offloadable(NULL, sk_SSL_CIPHER_value(policy->allowed, i)))
+			return true;
+	return false;
+}
+
+bool policy_init(struct policy *policy, const struct config_policy *config,
+			const struct kernel *kernel, SSL_CTX *scratch, char **fault)
+{
+	*policy = (struct policy){
+		.name = strdup(config->name),
+		.groups = strdup(config->groups),
+		.sigalgs = strdup(config->signature_algorithms ? config->signature_algorithms
+							       : SIGALGS),
+		.ctx = new_ctx(),
+	};
+	*fault = policy_fault(scratch, config);
+	if (*fault || !policy->name || !policy->groups || !policy->sigalgs || !policy->ctx ||
+	    !SSL_CTX_set1_groups_list(policy->ctx, policy->groups) ||
+	    !SSL_CTX_set1_sigalgs_list(policy->ctx, policy->sigalgs))
+		return false;
+	if (SSL_CTX_set_cipher_list(policy->ctx, config->ciphers) && keep_allowed(policy) &&
+	    some_offloadable(policy))
+		return set_ciphers(policy, kernel);
+	*fault = strdup("Ciphers: no kernel takes over any of them");
+	return false;
+}

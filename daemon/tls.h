@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is offered to a peer: the request narrowed by the policy of the configuration and by what
+ * this kernel takes over. One SSL_CTX for each policy is made once, with its cipher list; a request
+ * that narrows nothing costs nothing.
+ */
+#pragma once
+
+#include "daemon/config.h"
+#include "daemon/kernel.h"
+#include "proto/message.h"
+
+struct tls;
+
+/* NULL: *message (malloc) says which policy is wrong, and how. kernel is copied. */
+struct tls *tls_new(const struct config *config, const struct kernel *kernel, char **message);
+struct tls *tls_free(struct tls *tls);
+DEFINE_CLEANUP(struct tls *, tls_free)
+
+/*
+ * A client session that offers what is left, with SNI and ALPN, for the caller to free with
+ * SSL_free(). Otherwise NULL and *status: INVALID_PARAMETER (unknown name in a cipher, group or
+ * signature algorithm string; unknown policy), NOT_AUTHORIZED (the policy leaves nothing),
+ * NOT_OFFLOADABLE (the kernel leaves nothing).
+ */
+SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct proto_status *status);
+
+/* Checks a policy as tls_new() would; NULL, or what is wrong (malloc). For --check-config. */
+char *tls_check_policy(const struct config_policy *policy);
