@@ -19,7 +19,7 @@ struct config_policy {
 	char *name;
 	char *ciphers;			/* TLS 1.2 cipher list */
 	char *groups;
-	char *signature_algorithms;	/* NULL: OpenSSL's own */
+	char *signature_algorithms;
 	char *where;			/* "FILE:LINE" of its section, or "built in" */
 };
 

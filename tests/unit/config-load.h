@@ -94,7 +94,11 @@ static inline void check_defaults(const struct config *config)
 	assert_string_equal(config->policies[0].ciphers,
 			    "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE-ECDSA-AES128-CCM");
 	assert_string_equal(config->policies[0].groups, "X25519:P-256:P-384:P-521");
-	assert_null(config->policies[0].signature_algorithms);
+	assert_string_equal(config->policies[0].signature_algorithms,
+			    "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"
+			    "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
+			    "RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:"
+			    "RSA+SHA256:RSA+SHA384:RSA+SHA512");
 	assert_string_equal(config->stores[0].name, "system");
 	assert_null(config->stores[0].file);
 }

@@ -1,0 +1,189 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Holds ktlsd(8) against the program, and ktlsd.conf(5) and the shipped ktlsd.conf against the table
+# of options. TAP on standard output; run from the top of the tree, with O= the build directory.
+
+set -u
+O=${O:-build}
+KTLSD=$O/ktlsd
+PAGE=daemon/ktlsd.8
+CONF_PAGE=conf/ktlsd.conf.5
+CONF=conf/ktlsd.conf
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+count=0
+failed=0
+
+# test_that SENTENCE FILE: passed if FILE, the list of what is wrong, is empty.
+test_that()
+{
+	count=$((count + 1))
+	if [ -s "$2" ]; then
+		failed=$((failed + 1))
+		echo "not ok $count - $1"
+		sed 's/^/# /' "$2"
+	else
+		echo "ok $count - $1"
+	fi
+}
+
+# same SENTENCE FILE FILE: passed if the files are alike, and not empty.
+same()
+{
+	diff -u "$2" "$3" > "$work/diff" 2>&1
+	[ -s "$2" ] || echo "there is nothing to compare" >> "$work/diff"
+	test_that "$1" "$work/diff"
+}
+
+# Each option as section, key, type, default, min, max, unit, sentence, with tabs between.
+options()
+{
+	${CC:-cc} -E -P -x c '-DOPTION(s,k,f,t,d,lo,hi,u,text)=ROW|s|k|t|d|lo|hi|u|text' daemon/options.def |
+	tr '\n' ' ' | sed 's/ROW/\n/g; s/" *"//g' | sed -n 's/ *| */\t/g; s/"//g; s/ *$//; s/^\t//p'
+}
+
+# What the manual has to say about each option, from the table: key, sentence, default, range.
+wanted_of_manual()
+{
+	awk -F '\t' '
+	{
+		range = ""
+		if ($3 == "COUNT")
+			range = "Range: " $5 " to " $6
+		else if ($3 == "TIME")
+			range = "Range: " $5 / 1000 " to " $6 / 1000 " " $7
+		else if ($3 != "FLAG")
+			range = "Length: " $5 " to " $6 " bytes"
+		print $1 "\t" $2 "\t" $8 "\t" $4 "\t" range
+	}' "$work/options"
+}
+
+# The same from the manual. A default is what is marked as literal behind "Default".
+found_in_manual()
+{
+	awk '
+	function finish() {
+		if (key != "")
+			print section "\t" key "\t" sentence "\t" value "\t" range
+		key = sentence = value = range = ""
+		taking = 0
+	}
+	/^\.S[sh] / { finish(); section = $2; gsub(/[][]/, "", section); next }
+	/^\.It Cm / { finish(); key = $3; next }
+	key == "" { next }
+	/^\.El/ { finish(); next }
+	sentence == "" { sentence = $0; next }
+	/^Default/ { taking = 1; next }
+	/^(Range|Length): / { range = $0; sub(/\.$/, "", range); taking = 0; next }
+	taking && /^\.Ql / && $3 == "." { value = value $2; taking = 0; next }
+	taking && /^\.Bd / { literal = 1; next }
+	taking && /^\.Ed/ { literal = taking = 0; next }
+	taking && literal { value = value $0 }
+	' $CONF_PAGE
+}
+
+# Every key of the shipped file with its section, the comment above it, and its value there. What
+# stands in a section with another name than the built-in ones is an example.
+found_in_conf()
+{
+	awk '
+	/^#?\[/ {
+		section = $0
+		gsub(/[][#]/, "", section)
+		split(section, word, " ")
+		example = word[2] != "" && word[2] != "default" && word[2] != "system"
+		if (word[1] != "Store" && example)
+			section = ""
+		next
+	}
+	/^# / { sentence = substr($0, 3); next }
+	/^#[A-Za-z]+=/ && section != "" {
+		at = index($0, "=")
+		value = substr($0, at + 1)
+		print word[1] "\t" substr($0, 2, at - 2) "\t" sentence "\t" (example ? "" : value)
+	}' $CONF
+}
+
+options > "$work/options"
+[ "$(grep -c . "$work/options")" = "$(grep -c '^OPTION(' daemon/options.def)" ] ||
+	echo "not every line of the table was read" > "$work/table"
+test_that "the table of options can be read" "$work/table"
+
+wanted_of_manual > "$work/wanted"
+found_in_manual > "$work/found"
+same "ktlsd.conf(5): sections, keys, sentences, defaults and ranges" "$work/wanted" "$work/found"
+
+cut -f 1,2,3,4 "$work/wanted" > "$work/wanted-conf"
+found_in_conf > "$work/found-conf"
+same "the shipped ktlsd.conf: sections, keys, sentences and defaults" "$work/wanted-conf" \
+	"$work/found-conf"
+
+grep -v '^#' $CONF | grep -v '^\[.*\]$' | grep . > "$work/set"
+test_that "the shipped ktlsd.conf sets nothing" "$work/set"
+
+# mandoc looks for the pages that are referred to among those installed; ours are in the tree.
+for page in $PAGE $CONF_PAGE; do
+	mandoc -T lint $page 2>&1 | grep -v 'referenced manual not found\|outdated mandoc.db'
+done > "$work/lint"
+test_that "mandoc finds nothing wrong" "$work/lint"
+
+sed -n 's/^\.Xr \([^ ]*\) \([^ ]*\).*/\1.\2/p' $PAGE $CONF_PAGE | sort -u |
+while read -r page; do
+	case $page in
+	*ktls*) ls {daemon,client,proto,conf}/"$page" 2> /dev/null | grep -q . || echo "$page" ;;
+	esac
+done > "$work/pages"
+test_that "the pages of ours that are referred to are there" "$work/pages"
+
+# The options: `  --name ARGUMENT  Sentence.` of the help, `.It Fl -name Ar ARGUMENT` of the page.
+"$KTLSD" --help 2>&1 | sed -n 's/^  --\([a-z-]*\) \([A-Z]*\).*/\1 \2/p; ' > "$work/help"
+sed -n 's/^\.It Fl -\([a-z-]*\)\( Ar \([A-Z]*\)\)\{0,1\}$/\1 \3/p' $PAGE > "$work/page"
+same "ktlsd(8): the options of --help" "$work/help" "$work/page"
+
+"$KTLSD" --help 2>&1 | sed -n 's/^  --[a-z-]* [A-Z]* *\([A-Z].*\.\)$/\1/p' > "$work/sentences"
+while read -r sentence; do
+	tr '\n' ' ' < $PAGE | sed 's/\.Ar //g; s/ ,/,/g' | grep -qF "${sentence%.}" ||
+		echo "$sentence"
+done < "$work/sentences" > "$work/missing"
+[ -s "$work/sentences" ] || echo "there are no sentences" > "$work/missing"
+test_that "ktlsd(8): the sentences of --help" "$work/missing"
+
+# Exit statuses, each as it is and as the page has it.
+printf '[Nothing]\n' > "$work/bad.conf"
+{
+	"$KTLSD" --config /dev/null --check-config > /dev/null 2>&1; echo $?
+	"$KTLSD" --config "$work/bad.conf" --check-config > /dev/null 2>&1; echo $?
+	"$KTLSD" --bogus > /dev/null 2>&1; echo $?
+} > "$work/statuses"
+sed -n '/^\.Sh EXIT STATUS/,/^\.El/s/^\.It \([0-9]*\)$/\1/p' $PAGE > "$work/page"
+same "ktlsd(8): the exit statuses" "$work/statuses" "$work/page"
+
+# What the page says that the sources decide.
+while IFS=$'\t' read -r text file pattern; do
+	grep -qF -- "$text" $PAGE || echo "$PAGE does not say $text"
+	grep -q -- "$pattern" "$file" || echo "$file does not have $pattern"
+done > "$work/facts" << 'FACTS'
+/run/ktlsd/io.ktlsd	daemon/endpoint.h	ENDPOINT_DEFAULT "/run/ktlsd/io.ktlsd"
+.Ql ktls ,	daemon/endpoint.h	ENDPOINT_GROUP "ktls"
+mode 0660	daemon/endpoint.c	0660
+.Ql ktlsd	daemon/privileges.c	"ktlsd"
+.Ql nobody	daemon/privileges.c	"nobody"
+SIGTERM	daemon/server.c	SIGTERM
+SIGINT	daemon/server.c	SIGINT
+READY=1	daemon/server.c	READY=1
+STOPPING=1	daemon/server.c	STOPPING=1
+ktlsd-nursery	daemon/nursery.c	ktlsd-nursery
+JOURNAL_STREAM	daemon/log.c	JOURNAL_STREAM
+AllowVerifyNone	daemon/options.def	AllowVerifyNone
+FACTS
+test_that "ktlsd(8): names, modes and signals of the sources" "$work/facts"
+
+# The shipped file with every setting in force is as good as the empty one.
+sed 's/^#\([^ ]\)/\1/' $CONF > "$work/uncommented.conf"
+"$KTLSD" --check-config --config "$work/uncommented.conf" > "$work/check" 2>&1 ||
+	echo "exit status $?" >> "$work/check"
+test_that "the shipped ktlsd.conf, uncommented, passes --check-config" "$work/check"
+
+echo "1..$count"
+exit $((failed > 0))
