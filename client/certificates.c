@@ -99,7 +99,6 @@ char *certificates_of_text(const char *text, size_t length)
 	_cleanup_free_ char *kept = malloc(PROTO_CA_MAX + 1);
 	struct filter filter = { .kept = kept, .inside = -1 };
 	struct line line;
-	char *fitted;
 
 	if (!kept)
 		return NULL;
@@ -112,10 +111,7 @@ char *certificates_of_text(const char *text, size_t length)
 		return NULL;
 	}
 	kept[filter.length] = '\0';
-	fitted = realloc(kept, filter.length + 1);
-	if (fitted)
-		kept = fitted;
-	return steal_ptr(&kept);
+	return strdup(kept);
 }
 
 /* All of fd, at most max bytes of it. -1 with errno. */
