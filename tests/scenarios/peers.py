@@ -1,167 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Peers of every kind: which certificates are good enough, what a bad server is told to the caller
-as, and how long it can keep ktlsd."""
+"""Peers that misbehave, at every step: what the caller is told, and how long it can take."""
 
 import socket
+import struct
 import time
 
-from ktlstest import ktls, names, pki
+from ktlstest.asking import (AT_ONCE, PATIENCE, SHORT, ask, check_descriptors, check_gone,
+                             check_good, settle, trusting)
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected, check_error, check_timed_out
-from ktlstest.peer import STEPS, TLS13, Blackhole, Peer, Plan, Refusing
+from ktlstest.peer import (CLOSE_WAIT, STEPS, SYN_SENT, TLS13, Blackhole, Peer, Plan,
+                           client_states)
 from ktlstest.tap import check_between, check_equal, check_in, main, test, wait_until
-
-CONFIG = f"""
-[Service]
-AllowVerifyNone=yes
-[Store ours]
-File={pki.Bundle("ca").chain}
-"""
-HOSTS = {"server.test": ["127.0.0.1"], "dual.test": ["127.0.0.1", "::1"]}
-AT_ONCE = 1.5  # seconds, in a guest on a loaded machine; a deadline is far behind it
-PATIENCE = 15000  # milliseconds, for what must not need them
-SHORT = 1200  # milliseconds, for what ends in a deadline
-GONE = 0.5  # seconds within which a peer sees that ktlsd has given up
-
-
-def ask(daemon, peer, timeout_ms=PATIENCE, **parameters):
-    return daemon.connect(peer.host, peer.port, timeoutMs=timeout_ms, **parameters)
-
-
-def trusting(ca=None, **more):
-    return {**({} if ca is None else {"ca": pki.ca_text(ca)}), **more}
-
-
-def check_gone(peer, index=0):
-    """The peer's connection ends with the reply that was just had, or has ended before it."""
-    now = time.monotonic()
-    check_between(peer.connection(index).wait_gone() - now, -PATIENCE, GONE, "seconds until gone")
-
-
-def check_echo(sock, size=40000):
-    data = bytes(range(256)) * (size // 256)
-    sock.sendall(data)
-    check_equal(ktls.recv_exactly(sock, len(data)), data, "what came back")
-
-
-def check_good(reply, verified_by):
-    with check_connected(reply, verifiedBy=verified_by) as sock:
-        check_echo(sock)
-
-
-GOOD = [{"name": name, "what": what, "trust": trust, "by": by} for name, what, trust, by in (
-    ("rsa", "its CA", trusting("ca"), "chain+name"),
-    ("rsa", "a store of the configuration", {"store": "ours"}, "chain+name"),
-    ("rsa", "its CA, and another DNS name of it", trusting("ca", name="server.test"), "chain+name"),
-    ("rsa", "its CA, and an IPv6 address in it", trusting("ca", name="::1"), "chain+name"),
-    ("p256", "its CA", trusting("ec-ca"), "chain+name"),
-    ("p384", "its CA", trusting("ec-ca"), "chain+name"),
-    ("rsa-8192", "its CA", trusting("ca"), "chain+name"),
-    ("chained", "the root, the intermediate being sent", trusting("ca"), "chain+name"),
-    ("deep-8", "the root of eight intermediates", trusting("ec-ca"), "chain+name"),
-    ("sends-10", "its CA, of ten certificates sent", trusting("ec-ca"), "chain+name"),
-    ("names-1000", "its CA, a thousand names in it", trusting("ec-ca"), "chain+name"),
-    ("wrong-name", "its CA, the name unchecked", trusting("ca", verify="chain"), "chain"),
-    ("self-signed", "a pin of it", {"pins": [pki.Bundle("self-signed").cert_pin]}, "pin"),
-    ("self-signed", "a pin of its key", {"pins": [pki.Bundle("self-signed").spki_pin]}, "pin"),
-    ("wrong-name", "a pin of it", {"pins": [pki.Bundle("wrong-name").cert_pin]}, "pin"),
-    ("rsa", "the second of two pins", {"pins": [
-        pki.Bundle("p256").cert_pin, pki.Bundle("rsa").cert_pin]}, "pin"),
-    ("rsa", "a pin and its CA", trusting("ca", pins=[pki.Bundle("rsa").spki_pin]),
-     "pin+chain+name"),
-    ("self-signed", "nothing, none asked for", {"verify": "none"}, "none"),
-)]
-
-
-@test("{name} is accepted by {what}", cases=GOOD)
-def accepted(daemon, name, what, trust, by):
-    with Peer(name) as peer:
-        check_good(ask(daemon, peer, trust=trust), by)
-        check_gone(peer)
-
-
-@test("host {host} is verified as itself", cases=[
-    {"host": "127.0.0.1", "family": socket.AF_INET}, {"host": "::1", "family": socket.AF_INET6},
-    {"host": "localhost", "family": socket.AF_INET},
-    {"host": "server.test", "family": socket.AF_INET}])
-def hosts(daemon, host, family):
-    with Peer(family=family) as peer:
-        reply = daemon.connect(host, peer.port, trust=trusting("ca"), timeoutMs=PATIENCE)
-        check_good(reply, "chain+name")
-        wanted = None if family == socket.AF_INET6 or host[0].isdigit() else host
-        check_equal(peer.connection().hello.server_name, wanted, "SNI")
-
-
-WRONG_PIN = "cert-sha256:" + "5a" * 32
-REJECTED = [{"name": name, "what": what, "trust": trust, "x509": x509}
-            for name, what, trust, x509 in (
-    ("rsa", "another CA is trusted", trusting("other-ca"), "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
-    ("rsa", "the system's CAs are trusted", None, "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
-    ("rsa", "the store of the system is asked for", {"store": "system"},
-     "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
-    ("wrong-name", "it bears another name", trusting("ca", name="server.test"),
-     "HOSTNAME_MISMATCH"),
-    ("wrong-name", "it bears another address", trusting("ca"), "IP_ADDRESS_MISMATCH"),
-    ("nameless", "its name stands in the subject alone", trusting("ca", name="nameless.test"),
-     "HOSTNAME_MISMATCH"),
-    ("nul", "a NUL is in its name", trusting("ca", name="server.test"), "HOSTNAME_MISMATCH"),
-    ("expired", "it has expired", trusting("ca"), "CERT_HAS_EXPIRED"),
-    ("future", "it is not yet valid", trusting("ca"), "CERT_NOT_YET_VALID"),
-    ("self-signed", "it signed itself", trusting("ca"), "DEPTH_ZERO_SELF_SIGNED_CERT"),
-    ("wrong-eku", "it is for clients", trusting("ca"), "INVALID_PURPOSE"),
-    ("no-intermediate", "an intermediate is missing", trusting("ca"),
-     "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
-    ("constrained", "its CA is for other names", trusting("ca"), "PERMITTED_VIOLATION"),
-    ("by-leaf", "its issuer is no CA", trusting("ca"), "INVALID_CA"),
-    ("rsa", "the pin is another one", {"pins": [WRONG_PIN]}, None),
-    ("rsa", "the pin is another one, the CA right", trusting("ca", pins=[WRONG_PIN]), None),
-    ("rsa", "the pin is right, the CA another one",
-     trusting("other-ca", pins=[pki.Bundle("rsa").cert_pin]), "UNABLE_TO_GET_ISSUER_CERT_LOCALLY"),
-    ("rsa", "the pin is right, the name another one",
-     {"pins": [pki.Bundle("rsa").cert_pin], "name": "other.test"}, None),
-    ("expired", "the pin is right, but it has expired",
-     {"pins": [pki.Bundle("expired").cert_pin]}, "CERT_HAS_EXPIRED"),
-    ("future", "the pin is right, but it is not yet valid",
-     {"pins": [pki.Bundle("future").spki_pin]}, "CERT_NOT_YET_VALID"),
-    ("chained", "the pin is that of its issuer", {"pins": [pki.Bundle("intermediate").cert_pin]},
-     None),
-)]
-
-
-@test("{name} is rejected: {what}", cases=REJECTED)
-def rejected(daemon, name, what, trust, x509):
-    with Peer(name) as peer:
-        reply = ask(daemon, peer, **({} if trust is None else {"trust": trust}))
-        check_error(reply, "CertificateRejected", "handshake", within=AT_ONCE,
-                    x509=x509 and f"^X509_V_ERR_{x509}$")
-        check_equal(reply.parameters["retry"], False, f"retry of {reply}")
-        check_gone(peer)
-
-
-LIMITS = [{"name": name, "what": what, "ca": ca} for name, what, ca in (
-    ("rsa-1024", "a key of 1024 bits", "ca"),
-    ("rsa-16384", "a key of 16384 bits", "ca"),
-    ("big-exponent", "an exponent of 3071 bits", "ca"),
-    ("explicit-curve", "a curve spelled out", "ec-ca"),
-    ("deep-9", "nine intermediates", "ec-ca"),
-    ("deep-12", "twelve intermediates", "ec-ca"),
-    ("names-1001", "1001 names", "ec-ca"),
-    ("names-1500", "1500 names", "ec-ca"),
-    ("sends-11", "eleven certificates", "ec-ca"),
-    ("sends-400", "400 certificates", "ca"),
-)]
-
-
-@test("{name} is over a limit, {what}, {how}", cases=[
-    {**case, "how": how} for case in LIMITS for how in ("its CA trusted", "its own pin given")
-    if not (case["name"].startswith("deep") and how == "its own pin given")])
-def over_limit(daemon, name, what, ca, how):
-    trust = trusting(ca) if how == "its CA trusted" else {"pins": [pki.Bundle(name).cert_pin]}
-    with Peer(name) as peer:
-        reply = ask(daemon, peer, trust=trust)
-        check_error(reply, "CertificateRejected", "handshake", within=AT_ONCE)
-        check_gone(peer)
 
 
 @test("nothing in common: {what}", cases=[
@@ -181,11 +32,11 @@ def nothing_in_common(daemon, what, settings, alert):
 
 BEFORE_THE_END = STEPS[:-1]
 SAID = {
-    "close": r"clos|end|EOF",
+    "close": r"closed",
     "reset": r"reset",
     "http": r"HTTP|version",
     "warnings": r"alert",
-    "oversize": r"long|large|size|length",
+    "oversize": r"too long",
     "garbage": r"speak TLS|version",
     "repeat-hello": r"unexpected|version",
 }
@@ -207,6 +58,27 @@ def failing(daemon, action, step):
             check_gone(peer)
 
 
+@test("a server that {action}s before ktlsd has had a look", cases=[
+    {"action": "close", "state": CLOSE_WAIT}, {"action": "reset", "state": None}])
+def early(daemon, action, state):
+    """It is the peer's doing, not the kernel's, that such a connection can't have TLS."""
+    with Blackhole() as port, daemon.caller() as caller:
+        caller.start("io.ktlsd.Connect", {"host": port.host, "port": port.port})
+        wait_until(lambda: SYN_SENT in client_states(port.port).values(), 5, "a connection attempt")
+        with daemon.paused(), port.admit() as sock:
+            client = sock.getpeername()[1]
+            if action == "reset":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.close()
+            else:
+                sock.shutdown(socket.SHUT_WR)
+            wait_until(lambda: client_states(port.port).get(client) == state, 5, "its arrival")
+        with caller.receive() as reply:
+            failed = {"io.ktlsd.ConnectFailed": ("ConnectFailed", "connect")}.get(
+                reply.error, ("HandshakeFailed", "handshake"))
+            check_error(reply, *failed, within=AT_ONCE)
+
+
 @test("a server that {action}s at {step} runs into the deadline", cases=[
     {"action": action, "step": step} for action in ("stall", "drip") for step in BEFORE_THE_END])
 def deadline(daemon, action, step):
@@ -225,7 +97,7 @@ def flooding(daemon, action, step):
         start = time.monotonic()
         flood.connection()
         reply = ask(daemon, good, trust=trusting("ca"))
-        check_good(reply, "chain+name")
+        check_good(reply)
         check_between(reply.seconds, 0, SHORT / 1000, "seconds until somebody else is served")
         with caller.receive(start) as reply:
             error = "TimedOut" if reply.error == "io.ktlsd.TimedOut" else "HandshakeFailed"
@@ -242,7 +114,7 @@ def stalling(daemon, n):
                                               "trust": trusting("ca"), "timeoutMs": PATIENCE})
         bad.connection(n - 1)
         reply = ask(daemon, good, trust=trusting("ca"))
-        check_good(reply, "chain+name")
+        check_good(reply)
         check_between(reply.seconds, 0, AT_ONCE, "seconds until somebody else is served")
         for caller in callers:
             caller.close()
@@ -291,99 +163,13 @@ def reset_after_finished(daemon):
                     check_in(read_on(sock), ((b"", 0), (b"", 104), (b"", 32)), "data and end")
 
 
-@test("a port that refuses, over {family.name}", cases=[
-    {"family": socket.AF_INET}, {"family": socket.AF_INET6}])
-def refusing(daemon, family):
-    with Refusing(family) as port:
-        check_error(ask(daemon, port), "ConnectFailed", "connect", errno="ECONNREFUSED",
-                    text="refused", within=AT_ONCE)
-
-
-@test("a port that never answers, over {family.name}", cases=[
-    {"family": socket.AF_INET}, {"family": socket.AF_INET6}])
-def never_answering(daemon, family):
-    with Blackhole(family) as port:
-        check_timed_out(ask(daemon, port, SHORT), "connect", SHORT)
-
-
-@test("the other address of a name serves when the {dead} one {how}", cases=[
-    {"dead": dead, "how": how} for dead in ("IPv6", "IPv4") for how in ("refuses", "is silent")])
-def racing(daemon, dead, how):
-    families = [socket.AF_INET6, socket.AF_INET]
-    bad, good = families if dead == "IPv6" else families[::-1]
-    with Peer(family=good) as peer:
-        hole = Blackhole(bad, peer.port) if how == "is silent" else Refusing(bad)
-        with hole:
-            reply = daemon.connect("dual.test", peer.port, timeoutMs=PATIENCE,
-                                   trust=trusting("ca", name="server.test"))
-            with check_connected(reply):
-                check_between(reply.seconds, 0, AT_ONCE + 0.25, "seconds")
-
-
-@test("a name that does not exist")
-def no_such_name(daemon):
-    with names.NameServer() as server:
-        reply = daemon.connect("nowhere.invalid", 443, timeoutMs=PATIENCE)
-        check_error(reply, "ResolveFailed", "resolve", within=AT_ONCE, text="nowhere.invalid")
-        check_in("nowhere.invalid", server.asked, "names asked for")
-
-
-@test("a name whose server fails")
-def failing_name(daemon):
-    with names.NameServer(servfail=["broken.test"]):
-        reply = daemon.connect("broken.test", 443, timeoutMs=PATIENCE)
-        check_error(reply, "ResolveFailed", "resolve")
-        check_equal(reply.parameters["retry"], True, f"retry of {reply}")
-
-
-@test("a name server that never answers holds up no literal address, nor a name in a file")
-def silent_name_server(daemon):
-    with names.NameServer(silent=["silent.test"]) as server, Peer() as peer, \
-            daemon.caller() as caller:
-        start = time.monotonic()
-        caller.start("io.ktlsd.Connect", {"host": "silent.test", "port": 443, "timeoutMs": SHORT})
-        wait_until(lambda: "silent.test" in server.asked, 5, "the question")
-        for host in ("127.0.0.1", "server.test"):
-            reply = daemon.connect(host, peer.port, trust=trusting("ca"), timeoutMs=PATIENCE)
-            check_good(reply, "chain+name")
-            check_between(reply.seconds, 0, AT_ONCE, f"seconds for {host}")
-        with caller.receive(start) as reply:
-            check_timed_out(reply, "resolve", SHORT)
-
-
-@test("a name out of DNS, both families of it")
-def resolved(daemon):
-    with names.NameServer({"found.test": ["127.0.0.1", "::1"]}), Peer() as peer:
-        reply = daemon.connect("found.test", peer.port, timeoutMs=PATIENCE,
-                               trust=trusting("ca", name="server.test"))
-        check_good(reply, "chain+name")
-        check_equal(peer.connection().hello.server_name, "found.test", "SNI")
-
-
-@test("verify: none is not for everybody, and connects nowhere if refused")
-def verify_none(_daemon):
-    with Daemon() as strict, Peer("self-signed") as peer:
-        for trust in ({"verify": "none"}, trusting("ca", verify="none")):
-            check_error(ask(strict, peer, trust=trust), "NotAuthorized", "policy", within=AT_ONCE,
-                        text="AllowVerifyNone")
-        pinned = {"pins": [pki.Bundle("self-signed").cert_pin]}
-        check_good(ask(strict, peer, trust=pinned), "pin")
-        check_equal(len(peer.connections), 1, "connections that the peer saw")
-
-
 @test("ktlsd has as many descriptors as it began with")
 def descriptors(daemon):
-    wait_until(lambda: daemon.fd_count() <= daemon.fds_at_start, 3, "descriptors")
+    check_descriptors(daemon)
 
 
 def start():
-    names.configure(HOSTS)
-    daemon = Daemon(CONFIG)
-    # What is made for the first request and kept is no leak.
-    with Peer() as peer:
-        ask(daemon, peer, trust=trusting("ca")).close()
-    daemon.fds_at_start = daemon.fd_count()
-    return daemon
+    return settle(Daemon())
 
 
 if __name__ == "__main__":

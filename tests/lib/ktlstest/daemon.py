@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """ktlsd as a child of the scenario: started, ready, watched, and ended in good order."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -54,7 +55,7 @@ class Daemon:
             self._start(prefix, user, env, arguments)
             self._wait_ready()
         except BaseException:
-            self._abandon()
+            self.abandon()
             raise
 
     def _prepare(self, config, user):
@@ -103,7 +104,8 @@ class Daemon:
                 self.pid = int(fields.get("MAINPID", _sender(ancillary)))
                 return
 
-    def _abandon(self):
+    def abandon(self):
+        """Without regard to how it ends."""
         if self.process is not None and self.process.poll() is None:
             for pid in {self.pid or self.process.pid, self.process.pid}:
                 os.kill(pid, signal.SIGKILL)
@@ -160,6 +162,18 @@ class Daemon:
         """Processor time of the daemon and its living children."""
         return sum(_ticks(pid) for pid in self.pids()) / os.sysconf("SC_CLK_TCK")
 
+    @contextlib.contextmanager
+    def paused(self):
+        """Stopped, so that the rest of the world gets ahead of it."""
+        pids = self.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     # Ending it
 
     def kill(self, number=signal.SIGKILL):
@@ -176,7 +190,7 @@ class Daemon:
             status = self.process.wait(EXIT_TIMEOUT)
             text = self.stderr()
         finally:
-            self._abandon()
+            self.abandon()
         report = REPORT.search(text)
         if report or (self.clean_exit and status != 0):
             what = f"reported {report.group()!r}" if report else f"ended with status {status}"

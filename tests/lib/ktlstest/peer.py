@@ -157,6 +157,19 @@ class Blackhole:
                 return
         raise RuntimeError("the listener's queue does not fill up")
 
+    def admit(self, timeout=10.0):
+        """Let one in after all: the connection of the next client that tries again."""
+        listener, *fillers = self.sockets
+        known = {sock.getsockname()[1] for sock in fillers}
+        while len(self.sockets) > 1:
+            self.sockets.pop().close()
+        listener.settimeout(timeout)
+        while True:
+            sock, address = listener.accept()
+            if address[1] not in known:
+                return sock
+            sock.close()
+
     def close(self):
         for sock in reversed(self.sockets):
             sock.close()
@@ -166,3 +179,14 @@ class Blackhole:
 
     def __exit__(self, *_):
         self.close()
+
+
+SYN_SENT, CLOSE_WAIT = 2, 8
+
+
+def client_states(port):
+    """The TCP states of connections to a port of loopback (IPv4), by the client's own port."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    return {int(row[1].partition(":")[2], 16): int(row[3], 16) for row in rows
+            if int(row[2].partition(":")[2], 16) == port}
