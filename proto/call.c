@@ -22,8 +22,8 @@ static void free_envelope(struct proto_envelope *envelope)
 static enum proto_decoded refuse_subject(struct proto_status *status, enum proto_error error,
 					 const char *subject)
 {
-	proto_status_set(status, error, PROTO_STAGE_NONE, 0, "%s: %s", proto_error_info(error)->text,
-			 subject);
+	proto_status_set(status, error, PROTO_STAGE_NONE, 0, "%s: %s",
+			 proto_error_info(error)->text, subject);
 	proto_escape(status->parameter, sizeof(status->parameter), subject);
 	return PROTO_DECODE_REFUSED;
 }
@@ -67,8 +67,8 @@ static enum proto_decoded check_versions(const struct proto_connect *connect,
 		proto_status_invalid(status, where, "%s: TLS 1.3 is not for io plain, whose reads "
 				     "would fail at the first session ticket", where);
 	else if (policy->min_version == PROTO_VERSION_TLS13)
-		proto_status_invalid(status, where, "%s: this version of ktlsd cannot do TLS 1.3 yet",
-				     where);
+		proto_status_invalid(status, where, "%s: this version of ktlsd cannot do TLS 1.3 "
+				     "yet", where);
 	else
 		return PROTO_DECODE_OK;
 	return PROTO_DECODE_REFUSED;
@@ -88,7 +88,8 @@ static enum proto_decoded check_nothing(const struct proto_call *call, struct pr
 	return PROTO_DECODE_OK;
 }
 
-static enum proto_decoded check_interface(const struct proto_call *call, struct proto_status *status)
+static enum proto_decoded check_interface(const struct proto_call *call,
+					  struct proto_status *status)
 {
 	if (interface_known(call->interface))
 		return PROTO_DECODE_OK;
@@ -102,7 +103,8 @@ static enum proto_decoded (*const checks[])(const struct proto_call *call,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = check_interface,
 };
 
-static enum proto_decoded decode_method(struct proto_call *call, const struct proto_envelope *envelope,
+static enum proto_decoded decode_method(struct proto_call *call,
+					const struct proto_envelope *envelope,
 					struct json_object *parameters, struct proto_status *status)
 {
 	const struct proto_method_info *info = proto_method_find(envelope->method);
@@ -201,7 +203,8 @@ enum proto_decoded proto_reply_decode(const char *text, size_t length,
 		return PROTO_DECODE_REFUSED;
 	}
 	if (decoded == PROTO_DECODE_OK)
-		decoded = proto_decode(&proto_schema_connected, &connected, parameters, true, &ignored);
+		decoded = proto_decode(&proto_schema_connected, &connected, parameters, true,
+				       &ignored);
 	if (decoded != PROTO_DECODE_OK)
 		return decoded == PROTO_DECODE_REFUSED ? PROTO_DECODE_CLOSE : decoded;
 	*session = connected.session;

@@ -140,7 +140,8 @@ static enum proto_decoded decode_integer(const struct place *place, const struct
 	int64_t number = json_object_get_int64(value);	/* what is beyond is at the bounds of it */
 
 	if (number < (int64_t)field->least || number > (int64_t)field->most)
-		return refuse(place, field->name, "is not in %zu to %zu", field->least, field->most);
+		return refuse(place, field->name, "is not in %zu to %zu", field->least,
+			      field->most);
 	if (field->size == sizeof(uint16_t))
 		*(uint16_t *)at(place, field) = (uint16_t)number;
 	else if (field->size == sizeof(uint32_t))

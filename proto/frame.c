@@ -11,7 +11,7 @@
 /* All that may wait, and one byte more by which it is seen to be too much. */
 #define READ_MAX ((1 + PROTO_PIPELINE_MAX) * ((size_t)PROTO_MESSAGE_MAX + 1) + 1)
 
-/* What one descriptor takes, and no alignment behind it in which the kernel would place a second. */
+/* What one descriptor takes. The padding would hold a second one, but for the length told. */
 union control {
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(sizeof(int))];

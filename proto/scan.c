@@ -36,7 +36,8 @@ struct scanner {
 
 static void skip_space(struct scanner *s)
 {
-	while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
+	while (s->at < s->end &&
+	       (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
 		s->at++;
 }
 
@@ -124,7 +125,8 @@ static bool read_unicode(struct scanner *s, struct key *key, const char **fault)
 
 	if (!read_hex4(s, &unit))
 		return false;
-	if (unit >= 0xd800 && unit < 0xdc00 && s->end - s->at >= 2 && memcmp(s->at, "\\u", 2) == 0) {
+	if (unit >= 0xd800 && unit < 0xdc00 && s->end - s->at >= 2 &&
+	    memcmp(s->at, "\\u", 2) == 0) {
 		pair = s->at;
 		s->at += 2;
 		if (!read_hex4(s, &low))

@@ -17,7 +17,7 @@ enum proto_kind {
 	PROTO_KIND_WORD,	/* an enum; the first word stands for values that have none */
 	PROTO_KIND_ERRNO,	/* int */
 	PROTO_KIND_OBJECT,	/* a struct */
-	PROTO_KIND_PARAMETERS,	/* an object that is decoded once it is known what it is; no place */
+	PROTO_KIND_PARAMETERS,	/* an object, decoded once it is known what it is; no place */
 };
 
 enum proto_presence {

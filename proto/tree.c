@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json-c before 0.18 does not say when memory runs out: a member for which there is none is left out
- * and the parse succeeds, so that a request would go on without its `trust`; before 0.17 a piece of
- * a string may be missing, and a key that cannot be copied is a crash. Two things answer that. What
- * json-c can need at most is known from the scan, and asked for in one piece just before. And what
- * it has built is measured against what the scan has counted.
+ * json-c before 0.18 does not say when memory runs out: a member for which there is none is left
+ * out and the parse succeeds, so that a request would go on without its `trust`; before 0.17 a
+ * piece of a string may be missing, and a key that cannot be copied is a crash. Two things answer
+ * that. What json-c can need at most is known from the scan, and asked for in one piece just
+ * before. And what it has built is measured against what the scan has counted.
  */
 #include "proto/tree.h"
 #include "proto/util.h"

@@ -183,7 +183,8 @@ static void test_moving_keeps_the_bytes(void **state)
 	wire_init(&wire, false);
 	for (int i = 0; i < 200; i++) {
 		tail[0] = (char)('0' + i % 10);
-		assert_int_equal(pump(&wire, (size_t)(i * 997 % (32 * KIB)), tail, 2), PROTO_FRAME_OK);
+		assert_int_equal(pump(&wire, (size_t)(i * 997 % (32 * KIB)), tail, 2),
+				 PROTO_FRAME_OK);
 		assert_int_equal(pump(&wire, (size_t)(i % 7), "", 0), PROTO_FRAME_OK);
 		text = proto_reader_next(&wire.reader, &length);
 		assert_non_null(text);
