@@ -107,7 +107,11 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
-unit: $(UNIT)
+unit: $(UNIT) $(O)/door.so
+
+$(O)/door.so: tests/lib/door.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 
 deps:
 	@missing=$$(for p in $(PACKAGES); do \

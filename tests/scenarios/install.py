@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The kernel refuses, at every step and in every way: nobody gets a socket, nothing is ever in clear on the wire, and the error says
+what was refused and how."""
+
+import errno
+import os
+import socket
+import subprocess
+
+from ktlstest import ktls
+from ktlstest.asking import AT_ONCE, ask, check_descriptors, check_gone, check_good, settle, trusting
+from ktlstest.daemon import TOP, Daemon
+from ktlstest.expect import check_connected, check_error
+from ktlstest.peer import Peer
+from ktlstest.sniff import Sniffer
+from ktlstest.tap import check_equal, check_true, main, test, wait_until
+
+CALLS = ("TCP_ULP", "TLS_TX", "TLS_RX", "get_TLS_TX", "get_TLS_RX", "get_TCP_ULP")
+ERRNOS = ("ENOENT", "EBUSY", "ENOMEM", "EINVAL", "ENOTCONN", "EPERM")
+
+
+class Door(Daemon):
+    """ktlsd with a door to the kernel that can be told to refuse; an ordinary one while it is not told."""
+
+    def __init__(self):
+        self.door = f"/tmp/door.{os.getpid()}"
+        self.say("")
+        preload = os.path.join(TOP, "build", "door.so")
+        super().__init__(env={"LD_PRELOAD": preload, "DOOR": self.door})
+        settle(self)
+
+    def say(self, text):
+        with open(self.door, "w", encoding="ascii") as file:
+            file.write(text)
+
+
+def ask_refused(door, peer, call, number):
+    """One request with the door told; whatever socket comes back, the canary is written to it."""
+    canary = os.urandom(16).hex().encode()
+    with Sniffer(peer.port) as sniffer:
+        door.say(f"{call} {number}")
+        try:
+            reply = ask(door, peer, trust=trusting("ca"))
+        finally:
+            door.say("")
+        for fd in reply.fds:
+            os.write(fd, canary)
+        check_gone(peer)
+        sniffer.assert_absent(canary)
+    return reply
+
+
+@test("{call} refused with {error}", cases=[{"call": c, "error": e} for c in CALLS for e in ERRNOS])
+def refused(door, call, error):
+    with Peer() as peer, ask_refused(door, peer, call, getattr(errno, error)) as reply:
+        check_error(reply, "KernelTlsUnavailable", "install", errno=error, text=call.removeprefix("get_"),
+                    within=AT_ONCE)
+    with Peer() as peer:
+        check_good(ask(door, peer, trust=trusting("ca")))
+    check_descriptors(door)
+
+
+@test("{call} that lies, and has not happened", cases=[{"call": c} for c in CALLS])
+def lying(door, call):
+    """A security module or a faulty kernel may say yes to what it did not do. The read-back is what counts."""
+    with Peer() as peer, ask_refused(door, peer, call, 0) as reply:
+        check_error(reply, "KernelTlsUnavailable", "install")
+    check_descriptors(door)
+
+
+@test("the canary that these tests look for is seen where it is in clear")
+def control(door):
+    canary = os.urandom(16).hex().encode()
+    with Peer() as peer, Sniffer(peer.port) as sniffer:
+        with socket.create_connection((peer.host, peer.port)) as plain:
+            plain.sendall(canary)
+            peer.connection()
+        peer.connection().wait_gone()
+        sniffer.assert_present(canary)
+
+
+@test("nothing is in clear in success, cipher {cipher}", cases=[
+    {"cipher": c} for c in ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305")])
+def success(door, cipher):
+    canary = os.urandom(16).hex().encode()
+    with Peer(ciphers=cipher) as peer, Sniffer(peer.port) as sniffer:
+        with check_connected(ask(door, peer, trust=trusting("ca")), cipher=cipher) as sock:
+            sock.sendall(canary)
+            check_equal(ktls.recv_exactly(sock, len(canary)), canary, "the echo")
+        peer.connection().wait_gone()
+        sniffer.assert_absent(canary)
+
+
+def modules(*words):
+    subprocess.run(["modprobe", *words], check=True)
+
+
+def hide_module(name):
+    """Takes a module out of the kernel and its file out of modprobe's reach; the guest's tree is the guest's own."""
+    modules("-r", name)
+    path = subprocess.run(["modinfo", "-n", name], check=True, capture_output=True, text=True).stdout.strip()
+    empty = "/run/no-module"
+    with open(empty, "wb"):
+        pass
+    subprocess.run(["mount", "--bind", empty, path], check=True)
+    return path
+
+
+@test("the kernel's own gcm module is not to be had")
+def without_gcm(door):
+    """Real, with no door between: TCP_ULP succeeds, TLS_TX would not, and a naive program would now write plain text."""
+    path = hide_module("gcm")
+    canary = os.urandom(16).hex().encode()
+    try:
+        with Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer, Sniffer(peer.port) as sniffer:
+            # door's daemon was started when gcm was there: it offers what is refused only now.
+            reply = ask(door, peer, trust=trusting("ca"))
+            for fd in reply.fds:
+                os.write(fd, canary)
+            check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="gcm")
+            check_gone(peer)
+            sniffer.assert_absent(canary)
+        with Daemon() as fresh, Peer() as peer:
+            narrow = {"ciphers": "ECDHE-RSA-AES256-GCM-SHA384"}
+            check_error(ask(fresh, peer, trust=trusting("ca"), policy=narrow), "NotOffloadable", "policy")
+            check_equal(peer.connections, [], "connections that the peer saw")
+            with check_connected(ask(fresh, peer, trust=trusting("ca")), cipher="ECDHE-RSA-CHACHA20-POLY1305"):
+                pass
+    finally:
+        subprocess.run(["umount", path], check=True)
+    modules("gcm")
+
+
+def loaded():
+    with open("/proc/modules", encoding="ascii") as file:
+        return "tls" in [line.split()[0] for line in file]
+
+
+def capabilities(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        lines = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+    return lines
+
+
+@test("tls.ko absent, started without privilege: the error says so, and how to mend it")
+def without_module(door):
+    modules("-r", "tls")
+    with Daemon(user="nobody") as daemon, Peer() as peer:
+        reply = ask(daemon, peer, trust=trusting("ca"))
+        check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="modprobe tls")
+        check_equal(peer.connections, [], "connections that the peer saw")
+        check_true(not loaded(), "tls.ko is still not there")
+        # What the text said is done, and no restart is needed.
+        modules("tls")
+
+        def served():
+            reply = ask(daemon, peer, trust=trusting("ca"))
+            if reply.error:
+                check_error(reply, "KernelTlsUnavailable", "install")
+                return False
+            check_good(reply)
+            return True
+        wait_until(served, 5, "a socket after modprobe", interval=0.2)
+
+
+@test("tls.ko absent, started as root: the first request is served, without privilege from then on")
+def as_root(door):
+    modules("-r", "tls")
+    with Daemon() as daemon, Peer() as peer:
+        check_good(ask(daemon, peer, trust=trusting("ca")))
+        check_true(loaded(), "tls.ko is there")
+        for pid in daemon.pids():
+            status = capabilities(pid)
+            check_equal(set(status["Uid"].split("\t")), {"65534"}, f"uids of {pid}")
+            check_equal(set(status["Gid"].split("\t")), {"65534"}, f"gids of {pid}")
+            check_equal(status["Groups"].strip(), "", f"groups of {pid}")
+            for which in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                check_equal(int(status[which], 16), 0, f"{which} of {pid}")
+            check_equal(status["NoNewPrivs"], "1", f"NoNewPrivs of {pid}")
+
+
+if __name__ == "__main__":
+    main(globals(), Door)
