@@ -43,7 +43,7 @@ static bool read_session(struct schedule *schedule, SSL *ssl)
 /* RFC 5246, 6.3: key_block = PRF(master_secret, "key expansion", server_random + client_random) */
 static bool expand(struct schedule *schedule, const char *digest, size_t size)
 {
-	static char label[] = "key expansion";
+	char label[] = "key expansion";
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest, strlen(digest)),
 		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_SECRET, schedule->master,

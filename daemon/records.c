@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/records.h"
 
-#include <openssl/ssl3.h>
 #include <string.h>
+
+#define CHANGE_CIPHER_SPEC 20
 
 static void record_done(struct records *records)
 {
-	if (records->header[0] == SSL3_RT_CHANGE_CIPHER_SPEC) {
+	if (records->header[0] == CHANGE_CIPHER_SPEC) {
 		records->ciphered = true;
 	} else if (records->ciphered) {
 		records->n_protected++;
