@@ -91,7 +91,7 @@ bool args_parse(struct args *args, int argc, char **argv)
 
 	*args = (struct args){ 0 };
 	fill_options(options);
-	optind = opterr = 0;
+	optind = 0;
 	while ((c = getopt_long(argc, argv, "+:", options, NULL)) > 0) {
 		if (c == ':')
 			return bad_usage(args, argv[at], "needs an argument");

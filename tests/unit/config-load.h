@@ -133,7 +133,7 @@ static inline int directory_teardown(void **state)
 	static const char *const names[] = {
 		"ktlsd.conf", "ktlsd.conf.d/10-a.conf", "ktlsd.conf.d/20-b.conf",
 		"ktlsd.conf.d/9-z.conf", "ktlsd.conf.d/.x.conf", "ktlsd.conf.d/x.conf.bak",
-		"ktlsd.conf.d/.conf", "ktlsd.conf.d/d.conf", "ktlsd.conf.d",
+		"ktlsd.conf.d/.conf", "ktlsd.conf.d/d.conf", "ktlsd.conf.d/x", "ktlsd.conf.d",
 	};
 	struct directory *directory = *state;
 	char path[160];
@@ -170,7 +170,7 @@ static inline struct loaded load_directory(const struct directory *directory)
 
 #define directory_test(f) cmocka_unit_test_setup_teardown(f, directory_setup, directory_teardown)
 
-/* conf/ktlsd.conf with its settings no longer commented out: `#Key=` and `#[`, but not `# prose`. */
+/* conf/ktlsd.conf with its settings in force: those are `#Key=` and `#[`, prose is `# ...`. */
 static inline char *shipped_settings(void)
 {
 	_cleanup_(free_pointer) char *line = NULL;

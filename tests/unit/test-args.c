@@ -128,7 +128,8 @@ static void test_version(void **state)
 static void test_help(void **state)
 {
 	static const char *const lines[] = {
-		"Usage: ktlsd [OPTION...]\n", "\n  --config FILE     Read ", "\n  --socket PATH     ",
+		"Usage: ktlsd [OPTION...]\n", "\n  --config FILE     Read ",
+		"\n  --socket PATH     ",
 		"\n  --check-config    ", "\n  --version         ", "\n  --help            ",
 	};
 	const char *argv[] = { "--help", NULL };

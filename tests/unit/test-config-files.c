@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/config-load.h"
 
+#include <ini.h>
+
 static void test_large_files(void **state)
 {
 	static const char head[] = "[Service]\n", tail[] = "\nNoDelay=no\n";
@@ -19,6 +21,15 @@ static void test_large_files(void **state)
 	assert_string_equal(strchr(over.errors, ':'), ": this file is too large\n");
 	_cleanup_(loaded_deinit) struct loaded endless = load_file("/dev/zero");
 	assert_string_equal(endless.errors, "1: this file is too large\n");
+}
+
+/* An inih that gives up at the first fault must not make half a file look like a whole one. */
+static void test_parser_that_gives_up(void **state)
+{
+	ini_stop_on_first_error = true;
+	_cleanup_(loaded_deinit) struct loaded loaded = load("[Service]\nnonsense\nNoDelay=no\n");
+	ini_stop_on_first_error = false;
+	assert_string_equal(loaded.errors, "2: this line is neither [SECTION] nor KEY=VALUE\n");
 }
 
 static void test_unreadable_files(void **state)
@@ -49,6 +60,7 @@ static void test_drop_in_order(void **state)
 	write_file(*state, "ktlsd.conf.d/20-b.conf", "[Limits]\nConnections=20\nRequests=20\n");
 	write_file(*state, "ktlsd.conf.d/.x.conf", "nonsense");
 	write_file(*state, "ktlsd.conf.d/.conf", "nonsense");
+	write_file(*state, "ktlsd.conf.d/x", "nonsense");
 	write_file(*state, "ktlsd.conf.d/x.conf.bak", "nonsense");
 	_cleanup_(loaded_deinit) struct loaded loaded = load_directory(*state);
 	assert_string_equal(loaded.errors, "");
@@ -68,12 +80,12 @@ static void test_drop_in_faults(void **state)
 
 	write_file(directory, "ktlsd.conf", "Connections=1\n[Limits]\n");
 	make_drop_ins(directory);
-	write_file(directory, "ktlsd.conf.d/10-a.conf", "Connections=1\n");
+	write_file(directory, "ktlsd.conf.d/10-a.conf", "Foo=1\n");
 	write_file(directory, "ktlsd.conf.d/20-b.conf", "[Limits]\n\nConnections=x\n");
 	_cleanup_(loaded_deinit) struct loaded loaded = load_directory(directory);
 	snprintf(expected, sizeof(expected),
 		 "%s/ktlsd.conf:1: Connections: stands before any section\n"
-		 "%s/ktlsd.conf.d/10-a.conf:1: Connections: stands before any section\n"
+		 "%s/ktlsd.conf.d/10-a.conf:1: Foo: stands before any section\n"
 		 "%s/ktlsd.conf.d/20-b.conf:3: Connections: \"x\" is not a whole number\n",
 		 directory->path, directory->path, directory->path);
 	assert_string_equal(loaded.errors, expected);
@@ -106,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_large_files),
+		cmocka_unit_test(test_parser_that_gives_up),
 		cmocka_unit_test(test_unreadable_files),
 		directory_test(test_directory_without_files),
 		directory_test(test_drop_in_order),

@@ -101,7 +101,9 @@ static void test_journal(void **state)
 		int inode_offset;
 		const char *rest;
 		const char *line;
-	} cases[] = { { 0, "", "<4>x\n" }, { 1, "", "x\n" }, { 0, "5x", "x\n" }, { 0, "x", "x\n" } };
+	} cases[] = {
+		{ 0, "", "<4>x\n" }, { 1, "", "x\n" }, { 0, "5x", "x\n" }, { 0, "x", "x\n" },
+	};
 	char text[64];
 
 	for (size_t i = 0; i < array_size(cases); i++) {
@@ -152,7 +154,7 @@ static void test_long_line(void **state)
 	log_init(&log, wire.writer);
 }
 
-/* Fills it until lines are lost, reads, and looks for the word about the loss before the next line. */
+/* Fills it until lines are lost, reads, and looks for what the next line says about that. */
 static void check_full(const struct wire *wire, struct log *log)
 {
 	_cleanup_free_ char *text = malloc(4 << 20);
@@ -230,7 +232,9 @@ static void test_reader_gone(void **state)
 
 		log_init(&log, wire.writer);
 		close_fd(&wire.reader);
+		errno = ENOTTY;
 		log_line(&log, LOG_ERR, "x");
+		assert_int_equal(errno, ENOTTY);
 		assert_int_equal(log.dropped, 1);
 	}
 }
