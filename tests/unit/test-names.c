@@ -1,120 +1,172 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/unit/calls.h"
+#include "tests/unit/unit.h"
 
-/* 63 bytes, the longest label there may be. */
-#define LABEL "0123456789-abcdefghijklmnopqrstuvwxyz_ABCDEFGHIJKLMNOPQRSTUVWXY"
-#define THREE LABEL "." LABEL "." LABEL "."	/* 192 */
+#include "daemon/names.h"
 
-enum verdict { NEITHER, NAME, ADDRESS };
+#include <stdbool.h>
+#include <string.h>
 
-static const struct {
-	const char *text;
-	enum verdict verdict;
-} hosts[] = {
-	{ "example.org", NAME }, { "EXAMPLE.Org", NAME }, { "example.org.", NAME },
-	{ "localhost", NAME }, { "localhost.", NAME }, { "a", NAME }, { "a-b", NAME },
-	{ "a--b", NAME }, { "_dmarc.example.org", NAME }, { "a_b", NAME }, { "1a", NAME },
-	{ "123.example", NAME }, { "0x7f.example", NAME }, { "xn--mnchen-3ya.de", NAME },
-	{ "a.0b", NAME }, { "a.b0x1", NAME }, { LABEL, NAME },
-	{ THREE "0123456789012345678901234567890123456789012345678901234567890", NEITHER },
-	{ THREE "a123456789012345678901234567890123456789012345678901234567890", NAME },
-	{ THREE "a12345678901234567890123456789012345678901234567890123456789.", NAME },
-	{ THREE "a1234567890123456789012345678901234567890123456789012345678901", NEITHER },
-	{ THREE "a123456789012345678901234567890123456789012345678901234567890.", NEITHER },
-	{ LABEL "x", NEITHER }, { "a." LABEL "x", NEITHER },
-	{ "", NEITHER }, { ".", NEITHER }, { "..", NEITHER }, { ".a", NEITHER },
-	{ "a..b", NEITHER },
-	{ "a..", NEITHER }, { "*.x", NEITHER }, { "-x", NEITHER }, { "x-", NEITHER },
-	{ "a.-b", NEITHER }, { "a-.b", NEITHER }, { "a b", NEITHER }, { " a", NEITHER },
-	{ "a ", NEITHER }, { "x\n", NEITHER }, { "a/b", NEITHER }, { "a:443", NEITHER },
-	{ "user@host", NEITHER }, { "m\xc3\xbcnchen.de", NEITHER }, { "\xd0\xb0pple.com", NEITHER },
-	{ "a%b", NEITHER }, { "a\177", NEITHER }, { "/run/x.sock", NEITHER }, { "a,b", NEITHER },
-	{ "192.0.2.1", ADDRESS }, { "0.0.0.0", ADDRESS }, { "255.255.255.255", ADDRESS },
-	{ "127.1", NEITHER }, { "127.0.1", NEITHER }, { "2130706433", NEITHER },
-	{ "0x7f000001", NEITHER }, { "0X7F000001", NEITHER }, { "0x7f.1", NEITHER },
-	{ "a.0x1", NEITHER }, { "017700000001", NEITHER }, { "127.0.0.01", NEITHER },
-	{ "127.0.0.1.", NEITHER }, { "256.0.0.1", NEITHER }, { "1.2.3.4.5", NEITHER },
-	{ "1.2.3", NEITHER }, { "a.1", NEITHER }, { "a.1.", NEITHER }, { "0x", NEITHER },
-	{ "192.0.2.1 ", NEITHER }, { "192.0.2.1\n", NEITHER }, { "192.0.2.1:443", NEITHER },
-	{ "::", ADDRESS }, { "::1", ADDRESS }, { "2001:db8::1", ADDRESS },
-	{ "2001:DB8::1", ADDRESS },
-	{ "::ffff:192.0.2.1", ADDRESS }, { "1:2:3:4:5:6:7:8", ADDRESS }, { "[::1]", NEITHER },
-	{ "fe80::1%eth0", NEITHER }, { "[::1%eth0]", NEITHER }, { "1::2::3", NEITHER },
-	{ "::1.", NEITHER }, { ":", NEITHER }, { "1:2:3:4:5:6:7:8:9", NEITHER },
-	{ "::ffff:127.1", NEITHER }, { "12345::", NEITHER },
-};
+static SSL_CTX *scratch;
 
-static void test_hosts(void **state)
+static int begin(void **state)
 {
-	for (size_t i = 0; i < array_size(hosts); i++) {
-		if (proto_host_valid(hosts[i].text) != (hosts[i].verdict != NEITHER))
-			fail_msg("host: %s", hosts[i].text);
-		if (proto_dns_name_valid(hosts[i].text) != (hosts[i].verdict == NAME))
-			fail_msg("name: %s", hosts[i].text);
-	}
+	scratch = names_scratch();
+	return scratch ? 0 : -1;
 }
 
-static void test_every_byte_of_a_name(void **state)
+static int end(void **state)
 {
-	static const char may[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "0123456789-_.";
-	char name[] = "x?x";
-
-	for (int c = 1; c < 256; c++) {
-		name[1] = (char)c;
-		assert_int_equal(proto_dns_name_valid(name), strchr(may, c) != NULL);
-	}
+	SSL_CTX_free(scratch);
+	return 0;
 }
 
-static void test_pins(void **state)
+static void check_fault(enum names_kind kind, const char *list, const char *expected)
 {
-	static const char *const cases[] = { "cert-sha256:" HEX64, "spki-sha256:" HEX64 };
-	struct proto_pin pin;
-	char text[80];
+	_cleanup_free_ char *fault = names_fault(scratch, kind, list);
 
-	for (size_t i = 0; i < array_size(cases); i++) {
-		memset(&pin, '#', sizeof(pin));
-		assert_true(proto_pin_parse(&pin, cases[i]));
-		assert_int_equal(pin.kind, i ? PROTO_PIN_SPKI : PROTO_PIN_CERT);
-		for (int j = 0; j < 32; j++)
-			assert_int_equal(pin.sha256[j], j);
-		proto_pin_format(text, &pin);
-		assert_string_equal(text, cases[i]);
-	}
-	assert_true(proto_pin_parse(&pin, "cert-sha256:AbCdEf0123456789aBcDeF0123456789"
-				    "ABCDEF0123456789abcdef0123456789"));
-	assert_int_equal(pin.sha256[0], 0xab);
-	assert_int_equal(pin.sha256[31], 0x89);
+	if (!expected && fault)
+		fail_msg("\"%s\" was refused: %s", list, fault);
+	if (expected && !fault)
+		fail_msg("\"%s\" was taken", list);
+	if (expected && !strstr(fault, expected))
+		fail_msg("\"%s\": %s", list, fault);
 }
 
-static void test_not_pins(void **state)
+static void check_good(enum names_kind kind, const char *const *lists, size_t n)
 {
-	static const char *const cases[] = {
-		"", HEX64, "cert-sha256:", "cert-sha256:" HEX64 "0", "cert-sha256:" HEX64 "00",
-		"cert-sha256: " HEX64, "cert-sha256:" HEX64 "\n", "sha256:" HEX64, "sha256//AAAA",
-		"CERT-SHA256:" HEX64, "cert-sha256" HEX64, "spki-sha1:" HEX64,
-		" cert-sha256:" HEX64,
-		"spki-sha256:0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
-		"spki-sha256:g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
-		"spki-sha256:0`0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
-		"spki-sha256:00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14",
+	for (size_t i = 0; i < n; i++)
+		check_fault(kind, lists[i], NULL);
+}
+
+static void test_good_ciphers(void **state)
+{
+	static const char *const lists[] = {
+		"ECDHE-RSA-AES256-GCM-SHA384",
+		"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE-ECDSA-AES128-CCM",
+		"HIGH:!aNULL:!MD5:!RC4:!3DES:!DES:!IDEA:!SEED:!EXPORT:!LOW:!MEDIUM",
+		"EECDH+AESGCM:EDH+AESGCM:AES256+EECDH",
+		"DEFAULT", "DEFAULT:!kRSA", "ALL:COMPLEMENTOFALL", "ALL:!COMPLEMENTOFDEFAULT",
+		"AES128-SHA,AES256-SHA", "AES128-SHA AES256-SHA", "::AES128-SHA:",
+		"kECDHE+aRSA+AESGCM", "-AES", "+AES256:ECDHE", "!eNULL:!aNULL:ALL", "PSK", "eNULL",
+		"RC4", "RC4-SHA", "!DES-CBC3-SHA:AES", "AESCCM8", "TLSv1.2", "aNULL", "SSLv3",
 	};
-	struct proto_pin pin = { .kind = PROTO_PIN_SPKI };
 
-	for (size_t i = 0; i < array_size(cases); i++)
-		if (proto_pin_parse(&pin, cases[i]))
-			fail_msg("taken: %s", cases[i]);
-	assert_int_equal(pin.kind, PROTO_PIN_SPKI);
+	check_good(NAMES_CIPHERS, lists, array_size(lists));
+}
+
+static void test_bad_ciphers(void **state)
+{
+	static const struct {
+		const char *list, *fault;
+	} lists[] = {
+		{ "ECDHE-RSA-AES256-GCM-SHA385", "\"ECDHE-RSA-AES256-GCM-SHA385\"" },
+		{ "ECDHE+AESGCM:TYPO", "\"TYPO\"" },
+		{ "TYPO:ECDHE+AESGCM", "\"TYPO\"" },
+		{ "ECDHE+TYPO", "\"ECDHE+TYPO\"" },
+		{ "ECDHE+", "\"ECDHE+\"" },
+		{ "!TYPO:ALL", "\"!TYPO\"" },
+		{ "ALL:@SECLEVEL=0", "\"@SECLEVEL=0\"" },
+		{ "@STRENGTH", "\"@STRENGTH\"" },
+		{ "ALL@SECLEVEL=0", "\"ALL@SECLEVEL=0\"" },
+		{ "DEFAULT@SECLEVEL=0", "\"DEFAULT@SECLEVEL=0\"" },
+		{ "ALL:DEFAULT", "\"DEFAULT\"" },
+		{ "!DEFAULT", "\"!DEFAULT\"" },
+		{ "DEFAULTS", "\"DEFAULTS\"" },
+		{ "SUITEB128", "\"SUITEB128\"" },
+		{ "SUITEB192:ALL", "\"SUITEB192\"" },
+		{ "!!RC4", "\"!!RC4\"" },
+		{ "!", "\"!\"" },
+		{ "ALL;AES", "\"ALL;AES\"" },
+		{ "AL\nL", "\"AL\nL\"" },
+		{ "aes128-sha", "\"aes128-sha\"" },
+		{ "TLS_AES_128_GCM_SHA256", "\"TLS_AES_128_GCM_SHA256\"" },
+		{ "PROFILE=SYSTEM", "\"PROFILE=SYSTEM\"" },
+		{ "", "names nothing" },
+		{ ":, :", "names nothing" },
+	};
+
+	for (size_t i = 0; i < array_size(lists); i++)
+		check_fault(NAMES_CIPHERS, lists[i].list, lists[i].fault);
+}
+
+static void test_other_kinds(void **state)
+{
+	static const char *const groups[] = { "X25519", "P-256:secp384r1:prime256v1:X448:P-521" };
+	static const char *const sigalgs[] = {
+		"RSA+SHA256",
+		"ECDSA+SHA256:ed25519:rsa_pss_rsae_sha256:rsa_pss_pss_sha512:PSS+SHA256",
+	};
+	static const char *const suites[] = {
+		"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256",
+	};
+
+	check_good(NAMES_GROUPS, groups, array_size(groups));
+	check_good(NAMES_SIGALGS, sigalgs, array_size(sigalgs));
+	check_good(NAMES_CIPHERSUITES, suites, array_size(suites));
+}
+
+static void test_other_kinds_are_refused(void **state)
+{
+	static const struct {
+		enum names_kind kind;
+		const char *list, *fault;
+	} lists[] = {
+		{ NAMES_GROUPS, "X25519:P-257", "\"P-257\"" },
+		{ NAMES_GROUPS, "X25519:", "\"\"" },
+		{ NAMES_GROUPS, "", "\"\"" },
+		{ NAMES_GROUPS, "?X25519", "\"?X25519\"" },
+		{ NAMES_GROUPS, "*X25519", "\"*X25519\"" },
+		{ NAMES_GROUPS, "-X25519", "\"-X25519\"" },
+		{ NAMES_GROUPS, "X25519/P-256", "\"X25519/P-256\"" },
+		{ NAMES_GROUPS, "auto", "\"auto\"" },
+		{ NAMES_SIGALGS, "RSA+SHA256:RSA+SHA999", "\"RSA+SHA999\"" },
+		{ NAMES_SIGALGS, "RSA", "\"RSA\"" },
+		{ NAMES_SIGALGS, "+SHA256", "\"+SHA256\"" },
+		{ NAMES_SIGALGS, "?RSA+SHA256", "\"?RSA+SHA256\"" },
+		{ NAMES_CIPHERSUITES, "TLS_AES_128_GCM_SHA257", "\"TLS_AES_128_GCM_SHA257\"" },
+		{ NAMES_CIPHERSUITES, "ECDHE-RSA-AES256-GCM-SHA384",
+		  "\"ECDHE-RSA-AES256-GCM-SHA384\"" },
+	};
+
+	for (size_t i = 0; i < array_size(lists); i++)
+		check_fault(lists[i].kind, lists[i].list, lists[i].fault);
+}
+
+static void test_narrowing(void **state)
+{
+	static const struct {
+		const char *wanted, *allowed, *left;
+	} lists[] = {
+		{ "P-384:X25519", "X25519:P-256:P-384:P-521", "P-384:X25519" },
+		{ "X448:P-384", "X25519:P-384", "P-384" },
+		{ "secp384r1:prime256v1:x25519", "X25519:P-256:P-384",
+		  "secp384r1:prime256v1:x25519" },
+		{ "P-256", "secp256r1", "P-256" },
+		{ "P-256", "prime256v1", "P-256" },
+		{ "X448", "X25519", "" },
+		{ "P-25", "P-256", "" },
+		{ "rsa_pss_rsae_sha256:RSA+SHA1", "RSA-PSS+SHA256", "rsa_pss_rsae_sha256" },
+		{ "PSS+SHA512", "RSA-PSS+SHA256:RSA-PSS+SHA512", "PSS+SHA512" },
+		{ "ECDSA+SHA256", "ecdsa_secp384r1_sha384", "" },
+		{ "RSA+SHA256", "RSA-PSS+SHA256", "" },
+	};
+
+	for (size_t i = 0; i < array_size(lists); i++) {
+		_cleanup_free_ char *left = names_narrow(lists[i].wanted, lists[i].allowed);
+
+		assert_string_equal(left, lists[i].left);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hosts),
-		cmocka_unit_test(test_every_byte_of_a_name),
-		cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_not_pins),
+		cmocka_unit_test(test_good_ciphers),
+		cmocka_unit_test(test_bad_ciphers),
+		cmocka_unit_test(test_other_kinds),
+		cmocka_unit_test(test_other_kinds_are_refused),
+		cmocka_unit_test(test_narrowing),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, begin, end);
 }
