@@ -225,8 +225,8 @@ static int take_handshake(struct relay *relay, size_t length)
 /* The peer's end before its close_notify, or an error in its stead. */
 static int take_break(struct relay *relay, int err)
 {
-	if (err == EBADMSG)
-		return relay_fail(relay, KTLS_WHO_PEER, "peer: a record is not what it sent: %s",
+	if (err == EBADMSG || err == EINVAL || err == EMSGSIZE)
+		return relay_fail(relay, KTLS_WHO_PEER, "peer: it sent no record of this session: %s",
 				  strerror(err));
 	if (err)
 		return relay_fail(relay, KTLS_WHO_PEER, "peer: %s", strerror(err));

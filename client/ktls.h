@@ -89,7 +89,11 @@ enum ktls_io {
 	KTLS_IO_AWARE = 1 /* the caller deals with TLS records that are not data */
 };
 
-enum ktls_tls { KTLS_TLS_DEFAULT = 0, KTLS_TLS_1_2 = 0x0303, KTLS_TLS_1_3 = 0x0304 };
+enum ktls_tls {
+	KTLS_TLS_DEFAULT = 0,
+	KTLS_TLS_1_2 = 0x0303,
+	KTLS_TLS_1_3 = 0x0304
+};
 
 enum ktls_timing {
 	KTLS_TIMING_RESOLVE = 0,

@@ -186,7 +186,8 @@ static const struct {
 	{ { { { 24, 1 }, 2 } }, 3, "", "unknown type 24" },
 	{ { { { UNTYPED, 'x' }, 2 } }, 3, "", "unknown type 0" },
 	{ { { { FAILURE, EINTR }, 2 }, { CLOSE_NOTIFY } }, 0, "", "" },
-	{ { { { FAILURE, EBADMSG }, 2 } }, 3, "", "peer: a record is not what it sent" },
+	{ { { { FAILURE, EBADMSG }, 2 } }, 3, "", "peer: it sent no record of this session: Bad" },
+	{ { { { FAILURE, EMSGSIZE }, 2 } }, 3, "", "peer: it sent no record of this session: Mess" },
 	{ { { { FAILURE, ECONNRESET }, 2 } }, 3, "", "peer: Connection reset by peer" },
 };
 

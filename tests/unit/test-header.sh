@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The public header, alone and in every language that it promises; what the libraries show to the
+# linker; the examples of libktls(3). TAP on standard output; run from the top of the tree, with O=
+# the build directory.
+
+set -u
+O=${O:-build}
+HEADER=client/ktls.h
+PAGE=client/libktls.3
+STRICT="-pedantic -Wall -Wextra -Wshadow -Wundef -Werror"
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+count=0
+failed=0
+
+# test_that SENTENCE: passed if $work/wrong, the list of what is wrong, is empty.
+test_that()
+{
+	count=$((count + 1))
+	if [ -s "$work/wrong" ]; then
+		failed=$((failed + 1))
+		echo "not ok $count - $1"
+		sed 's/^/# /' "$work/wrong"
+	else
+		echo "ok $count - $1"
+	fi
+}
+
+# works COMMAND...: what it says if it fails.
+works()
+{
+	"$@" > "$work/said" 2>&1 || { echo "$*"; cat "$work/said"; }
+}
+
+printf '#include "ktls.h"\n#include "ktls.h"\nint main(void) { return ktls_free(ktls_new()) != 0; }\n' > "$work/use.c"
+cp "$work/use.c" "$work/use.cc"
+
+while read -r compiler language file; do
+	works "$compiler" -std="$language" $STRICT -Iclient -fsyntax-only "$work/$file" > "$work/wrong"
+	test_that "$HEADER is $language to $compiler"
+done << 'LANGUAGES'
+gcc c99 use.c
+gcc c11 use.c
+gcc c2x use.c
+g++ c++17 use.cc
+clang c99 use.c
+clang c11 use.c
+clang++ c++17 use.cc
+LANGUAGES
+
+# A program in C++ against the shared library, one in C against the static one.
+{
+	works g++ -std=c++17 $STRICT -Iclient -o "$work/shared" "$work/use.cc" "$O/libktls.so.0"
+	works env LD_LIBRARY_PATH="$O" "$work/shared"
+} > "$work/wrong"
+test_that "a C++ program runs with libktls.so.0"
+{
+	works gcc -std=c99 $STRICT -Iclient -o "$work/static" "$work/use.c" "$O/libktls.a" -ljson-c
+	works "$work/static"
+} > "$work/wrong"
+test_that "a C program runs with libktls.a"
+
+grep -o '\bktls_[a-z0-9_]*(' $HEADER | tr -d '(' | sort -u > "$work/declared"
+nm -D --defined-only "$O/libktls.so.0" | sed -n 's/.* T //p' | sed 's/@.*//' | sort -u > "$work/shared-names"
+diff "$work/declared" "$work/shared-names" > "$work/wrong"
+test_that "libktls.so.0 exports the functions of the header and no other"
+nm -g --defined-only "$O/libktls.a" | sed -n 's/.* [A-Z] //p' | sort -u | diff "$work/declared" - > "$work/wrong"
+test_that "libktls.a has the functions of the header and no other global name"
+sed -n 's/^\t\(ktls_.*\);$/\1/p' client/libktls.map | sort | diff "$work/declared" - > "$work/wrong"
+test_that "libktls.map lists the functions of the header"
+
+{
+	objdump -p "$O/libktls.so.0" | sed -n 's/^ *NEEDED *//p' | grep -v '^libjson-c\.\|^libc\.\|^libasan\.\|^libubsan\.'
+	objdump -p "$O/libktls.so.0" | grep -q 'SONAME *libktls\.so\.0$' || echo "SONAME is not libktls.so.0"
+	nm -D --undefined-only "$O/libktls.so.0" | grep -w 'getenv\|secure_getenv\|signal\|sigaction\|pthread_create'
+} > "$work/wrong"
+test_that "libktls.so.0 needs json-c and the C library, and no environment, signal or thread"
+
+{
+	works env PKG_CONFIG_PATH="$O" pkg-config --validate libktls
+	env PKG_CONFIG_PATH="$O" pkg-config --libs libktls | grep -q -- '-lktls' || echo "no -lktls"
+	env PKG_CONFIG_PATH="$O" pkg-config --libs libktls | grep -- 'json'
+	env PKG_CONFIG_PATH="$O" pkg-config --static --libs libktls | grep -q -- '-ljson-c' || echo "no -ljson-c"
+} > "$work/wrong" 2>&1
+test_that "libktls.pc is sound, and names json-c to static users alone"
+
+# The examples: what stands in the literal blocks of the section, each a file.
+awk -v to="$work/example" '
+	/^\.Sh/ { inside = $2 == "EXAMPLES" }
+	inside && /^\.Bd/ { n++; taking = 1; next }
+	/^\.Ed/ { taking = 0 }
+	taking { gsub(/\\e/, "\\"); print > (to n ".c") }
+' $PAGE
+ls "$work"/example*.c > "$work/examples" 2> /dev/null
+[ "$(wc -l < "$work/examples")" -ge 2 ] && : > "$work/wrong" || echo "there are none" > "$work/wrong"
+test_that "libktls(3) has examples"
+while read -r example; do
+	for compiler in gcc clang; do
+		works $compiler -std=c99 -D_DEFAULT_SOURCE $STRICT -Iclient -c -o "$work/example.o" "$example"
+	done > "$work/wrong"
+	test_that "$(basename "$example" .c) of libktls(3) compiles"
+done < "$work/examples"
+works gcc -std=c99 -D_DEFAULT_SOURCE -Iclient -o "$work/example" "$work/example1.c" "$O/libktls.so.0" > "$work/wrong"
+test_that "the first example of libktls(3) links"
+
+echo "1..$count"
+exit $((failed > 0))
