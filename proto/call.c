@@ -166,18 +166,17 @@ static void decode_error(struct proto_status *status, const char *wire,
 	enum proto_error known = proto_error_from_wire(wire);
 	enum proto_error error = known != PROTO_OK ? known : PROTO_INTERNAL_ERROR;
 	struct proto_status read = { .error = error }, ignored;
-	const char *text = proto_error_info(error)->text;
+	const char *what = proto_error_info(error)->text, *detail;
+	char message[PROTO_TEXT_MAX + 128];
 
 	proto_decode(proto_schema_of_error(error), &read, parameters, true, &ignored);
 	*status = read;
-	if (known == PROTO_OK)
-		proto_status_set(status, error, read.stage, read.sys_errno, "%s: %s", wire,
-				 read.message);
-	else if (!read.message[0])
-		proto_status_set(status, error, read.stage, read.sys_errno,
-				 read.parameter[0] ? "%s: %s" : "%s", text, read.parameter);
-	status->retry = read.retry;
-	memcpy(status->parameter, read.parameter, sizeof(status->parameter));
+	if (known != PROTO_OK && read.message[0])
+		return;
+	what = known != PROTO_OK ? what : wire;
+	detail = known != PROTO_OK ? read.parameter : read.message;
+	snprintf(message, sizeof(message), "%s%s%s", what, detail[0] ? ": " : "", detail);
+	proto_escape(status->message, sizeof(status->message), message);
 }
 
 enum proto_decoded proto_reply_decode(const char *text, size_t length,

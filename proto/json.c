@@ -44,6 +44,14 @@ const char *proto_json_plain_end(const char *at, const char *end)
 	return at;
 }
 
+int proto_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static bool make_room(struct proto_json *json, size_t n)
 {
 	size_t size = json->size ? json->size : SIZE_FIRST;

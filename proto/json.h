@@ -9,6 +9,9 @@
 /* Where a run of ASCII that stands for itself in a JSON string ends. */
 const char *proto_json_plain_end(const char *at, const char *end);
 
+/* 0 to 15; -1: c is no hexadecimal digit. */
+int proto_hex_digit(char c);
+
 struct proto_json {
 	char *text;
 	size_t length, size;

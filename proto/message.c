@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "proto/json.h"
 #include "proto/schema.h"
 #include "proto/util.h"
 
@@ -49,14 +50,6 @@ void proto_call_deinit(struct proto_call *call)
 	call->interface = NULL;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool proto_pin_parse(struct proto_pin *pin, const char *text)
 {
 	struct proto_pin parsed;
@@ -73,8 +66,8 @@ bool proto_pin_parse(struct proto_pin *pin, const char *text)
 	if (strlen(hex) != 2 * bytes)
 		return false;
 	for (size_t i = 0; i < bytes; i++) {
-		high = hex_digit(hex[2 * i]);
-		low = hex_digit(hex[2 * i + 1]);
+		high = proto_hex_digit(hex[2 * i]);
+		low = proto_hex_digit(hex[2 * i + 1]);
 		if (high < 0 || low < 0)
 			return false;
 		parsed.sha256[i] = (uint8_t)(high << 4 | low);

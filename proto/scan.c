@@ -101,17 +101,14 @@ static void put_text(struct scanner *s, struct key *key, const char *text, size_
 
 static bool read_hex4(struct scanner *s, uint32_t *unit)
 {
-	static const char digits[] = "0123456789abcdef";
-	const char *digit;
+	int digit;
 
 	*unit = 0;
 	for (int i = 0; i < 4; i++, s->at++) {
-		if (s->at == s->end || *s->at == '\0')
+		digit = s->at < s->end ? proto_hex_digit(*s->at) : -1;
+		if (digit < 0)
 			return false;
-		digit = strchr(digits, *s->at | ('A' <= *s->at && *s->at <= 'F' ? 0x20 : 0));
-		if (!digit)
-			return false;
-		*unit = *unit << 4 | (uint32_t)(digit - digits);
+		*unit = *unit << 4 | (uint32_t)digit;
 	}
 	return true;
 }

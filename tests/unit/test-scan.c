@@ -122,7 +122,8 @@ static void test_not_json(void **state)
 static void test_nul_byte_is_not_json(void **state)
 {
 	static const char inside[] = "{\"a\":\"\0\"}", between[] = "{\"a\":\0 1}";
-	static const char behind[] = "{}\0", escape[] = "{\"a\":\"\\\0\"}", hex[] = "{\"a\":\"\\u00\0 0\"}";
+	static const char behind[] = "{}\0", escape[] = "{\"a\":\"\\\0\"}";
+	static const char hex[] = "{\"a\":\"\\u00\0 0\"}";
 	struct proto_scan scan;
 
 	assert_false(scan_exactly(&scan, inside, sizeof(inside) - 1));
