@@ -64,6 +64,8 @@ static int take_option(struct ctl *ctl, const struct ctl_option *option, const c
 
 	if (r < 0 && errno == EINVAL && option->expected)
 		ctl_usage("--%s %s: takes %s", option->name, value, option->expected);
+	else if (r < 0 && errno == E2BIG)
+		ctl_usage("--%s: too long, or given too often", option->name);
 	else if (r < 0)
 		ctl_usage("--%s %s: %s", option->name, value, strerror(errno));
 	return r;
@@ -78,7 +80,12 @@ static int take(struct ctl *ctl, const struct ctl_syntax *syntax, int code, char
 	option = code == '?' || code == ':' ? NULL : find_option(syntax, code);
 	if (option)
 		return take_option(ctl, option, optarg);
-	ctl_usage(code == ':' ? "%s: needs a value" : "%s: no such option", argv[optind - 1]);
+	if (code == ':')
+		ctl_usage("%s: needs a value", argv[optind - 1]);
+	else if (optopt >= CODE_FIRST)
+		ctl_usage("--%s: takes no value", find_option(syntax, optopt)->name);
+	else
+		ctl_usage("%s: no such option", argv[optind - 1]);
 	return -1;
 }
 

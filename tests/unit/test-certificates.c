@@ -49,7 +49,7 @@ static void test_cases(void **state)
 	for (size_t i = 0; i < array_size(cases); i++) {
 		_cleanup_free_ char *kept = NULL;
 
-		print_message("case %zu\n", i);
+		print_message("# case %zu\n", i);
 		errno = 0;
 		kept = certificates_of_text(cases[i].text, strlen(cases[i].text));
 		if (cases[i].kept) {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* tests: client/call.c */
+/* tests: client/sync.c */
 /* link: -Wl,--wrap=connect */
 #include "tests/unit/client-service.h"
 
@@ -195,7 +197,7 @@ static void test_failures(void **state)
 		struct ktls *k = ask(service);
 		int r = manners[i % 2](k);
 
-		print_message("row %zu: %s\n", row, ktls_get_message(k));
+		print_message("# row %zu: %s\n", row, ktls_get_message(k));
 		assert_failed(k, r, failures[row].err, failures[row].status);
 		assert_string_equal(ktls_get_stage(k), failures[row].stage);
 		assert_non_null(strstr(ktls_get_message(k), failures[row].message));
@@ -628,9 +630,8 @@ static void no_descriptor_left(void)
 
 static void test_no_descriptor_left(void **state)
 {
-	if (RUNNING_ON_VALGRIND)
-		skip();
-	no_descriptor_left();
+	if (!RUNNING_ON_VALGRIND)
+		no_descriptor_left();
 }
 
 static void serve_status(struct service *service, int caller)

@@ -201,7 +201,7 @@ static void test_endings(void **state)
 			peer_send(s, endings[i].packets[j].bytes, endings[i].packets[j].length);
 		shutdown(s->peer, SHUT_WR);
 		setting_start(s);
-		print_message("ending %zu\n", i);
+		print_message("# ending %zu\n", i);
 		assert_int_equal(setting_end(s), endings[i].status);
 		assert_true(read(s->out[0], out, sizeof(out) - 1) >= 0);
 		assert_string_equal(out, endings[i].out);
