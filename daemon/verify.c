@@ -186,6 +186,9 @@ static bool expect_name(X509_VERIFY_PARAM *param, const char *name)
 {
 	char dns[PROTO_HOST_MAX + 1];
 
+	/* An empty name would end all checking, and one that begins with a dot fit any below. */
+	if (!proto_host_valid(name))
+		return false;
 	/* The common name is no place for a host's name (RFC 9525, 2). */
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
 						       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
