@@ -386,6 +386,17 @@ def unreachable(family):
         check_raises(TimeoutError, socket.create_connection, (port.host, port.port), DELAY)
 
 
+@test("a black hole lets in who tries again")
+def admission():
+    with Blackhole() as port, socket.socket() as sock:
+        check_equal(port.is_tried(), False, "tried by somebody")
+        sock.setblocking(False)
+        sock.connect_ex((port.host, port.port))
+        check_equal(port.is_tried(), True, "tried by somebody")
+        with port.admit() as admitted:
+            check_equal(admitted.getpeername(), sock.getsockname(), "who was let in")
+
+
 @test("the recorder sees plain text, and only where it is")
 def sniffing():
     canary = b"canary-" + os.urandom(8).hex().encode()

@@ -10,8 +10,7 @@ from ktlstest.asking import (AT_ONCE, PATIENCE, SHORT, ask, check_descriptors, c
                              check_good, settle, trusting)
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected, check_error, check_timed_out
-from ktlstest.peer import (CLOSE_WAIT, STEPS, SYN_SENT, TLS13, Blackhole, Peer, Plan,
-                           client_states)
+from ktlstest.peer import CLOSE_WAIT, STEPS, TLS13, Blackhole, Peer, Plan, client_states
 from ktlstest.tap import check_between, check_equal, check_in, main, test, wait_until
 
 
@@ -64,7 +63,7 @@ def early(daemon, action, state):
     """It is the peer's doing, not the kernel's, that such a connection can't have TLS."""
     with Blackhole() as port, daemon.caller() as caller:
         caller.start("io.ktlsd.Connect", {"host": port.host, "port": port.port})
-        wait_until(lambda: SYN_SENT in client_states(port.port).values(), 5, "a connection attempt")
+        wait_until(port.is_tried, 5, "a connection attempt")
         with daemon.paused(), port.admit() as sock:
             client = sock.getpeername()[1]
             if action == "reset":

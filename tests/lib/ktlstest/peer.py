@@ -157,10 +157,17 @@ class Blackhole:
                 return
         raise RuntimeError("the listener's queue does not fill up")
 
+    def _own_ports(self):
+        return {sock.getsockname()[1] for sock in self.sockets[1:]}
+
+    def is_tried(self):
+        """Whether somebody else than us waits for an answer."""
+        states = client_states(self.port).items()
+        return any(state == SYN_SENT for port, state in states if port not in self._own_ports())
+
     def admit(self, timeout=10.0):
         """Let one in after all: the connection of the next client that tries again."""
-        listener, *fillers = self.sockets
-        known = {sock.getsockname()[1] for sock in fillers}
+        listener, known = self.sockets[0], self._own_ports()
         while len(self.sockets) > 1:
             self.sockets.pop().close()
         listener.settimeout(timeout)
