@@ -226,8 +226,8 @@ static int take_handshake(struct relay *relay, size_t length)
 static int take_break(struct relay *relay, int err)
 {
 	if (err == EBADMSG || err == EINVAL || err == EMSGSIZE)
-		return relay_fail(relay, KTLS_WHO_PEER, "peer: it sent no record of this session: %s",
-				  strerror(err));
+		return relay_fail(relay, KTLS_WHO_PEER,
+				  "peer: it sent no record of this session: %s", strerror(err));
 	if (err)
 		return relay_fail(relay, KTLS_WHO_PEER, "peer: %s", strerror(err));
 	relay->cut = true;

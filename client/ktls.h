@@ -12,13 +12,13 @@
  *	ktls_free(k);
  *
  * A handle is one request: made, set, started once, asked how it went, freed. It belongs to one
- * thread at a time; different handles are independent of each other. The library has no state of its
- * own, starts no thread, touches no signal (it never raises SIGPIPE either), calls nothing back and
- * reads no environment variable. Every descriptor it makes or receives is close-on-exec.
+ * thread at a time; different handles are independent of each other. The library has no state of
+ * its own, starts no thread, touches no signal (it never raises SIGPIPE either), calls nothing back
+ * and reads no environment variable. Every descriptor it makes or receives is close-on-exec.
  *
  * Functions that return int return -1 with errno set on failure. Strings given are copied; strings
- * returned belong to the handle and live until it is started or freed. libktls(3) says the same with
- * examples.
+ * returned belong to the handle and live until it is started or freed. libktls(3) says the same
+ * with examples.
  */
 #ifndef KTLS_H
 #define KTLS_H

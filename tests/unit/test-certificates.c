@@ -25,7 +25,8 @@ static const struct {
 	{ BEGIN "AAAA\n" END "\n" BEGIN "BBBB\n" END, BEGIN "AAAA\n" END BEGIN "BBBB\n" END },
 	{ KEY BEGIN "AAAA\n" END KEY, BEGIN "AAAA\n" END },
 	{ "G\xe9n\xe9ration\n" BEGIN "AAAA\n" END "\xff\xfe", BEGIN "AAAA\n" END },
-	{ "-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----\r\n", BEGIN "AAAA\n" END },
+	{ "-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----\r\n",
+	  BEGIN "AAAA\n" END },
 	{ BEGIN "AAAA\n-----END CERTIFICATE-----", BEGIN "AAAA\n" END },
 	{ BEGIN "AAAA  \t\n" END, BEGIN "AAAA\n" END },
 	{ "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n",
@@ -120,7 +121,8 @@ static void test_file(void **state)
 	assert_non_null(kept);
 	assert_string_equal(kept, BEGIN "AAAA\n" END);
 	free(kept);
-	write_file(path, 16 * 1024 * 1024 - strlen("\n" BEGIN "AAAA\n" END), "\n" BEGIN "AAAA\n" END);
+	write_file(path, 16 * 1024 * 1024 - strlen("\n" BEGIN "AAAA\n" END),
+		   "\n" BEGIN "AAAA\n" END);
 	kept = certificates_of_file(path);
 	assert_non_null(kept);
 	free(kept);

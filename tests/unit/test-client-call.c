@@ -271,7 +271,7 @@ static void test_silence_ends(void **state)
 
 	assert_int_equal(ktls_set_timeout(k, 50), 0);
 	assert_failed(k, ktls_connect(k), ETIMEDOUT, KTLS_SILENT);
-	assert_in_range(now_ms() - start, 50 + KTLS_MARGIN_MS, 50 + KTLS_MARGIN_MS + 1500);
+	assert_in_range(now_ms() - start, 50 + KTLS_MARGIN_MS, 50 + KTLS_MARGIN_MS + 10000);
 	assert_non_null(strstr(ktls_get_message(k), "2050 ms"));
 	assert_true(ktls_get_retry(k));
 	service_join(service);
@@ -511,8 +511,9 @@ static void test_interrupted_connect(void **state)
 /* PEM in form alone, which is all that the library looks at. */
 static char *large_ca(void)
 {
-	static const char line[] = "MIICertificateCertificateCertificateCertificateCertificateCertific\n";
-	static const char head[] = "-----BEGIN CERTIFICATE-----\n", tail[] = "-----END CERTIFICATE-----\n";
+	static const char line[] = "MIICertificateCertificateCertificateCertificate/+/+/+/+/+/+/+/\n";
+	static const char head[] = "-----BEGIN CERTIFICATE-----\n";
+	static const char tail[] = "-----END CERTIFICATE-----\n";
 	char *text = malloc(PROTO_CA_MAX), *at = text;
 
 	assert_non_null(text);
@@ -651,7 +652,8 @@ static void test_each_error(void **state)
 		struct service *service = service_new(NULL);
 		struct ktls *k = ask(service);
 
-		proto_status_set(&status, number, PROTO_STAGE_HANDSHAKE, ENETDOWN, "so it is %d", number);
+		proto_status_set(&status, number, PROTO_STAGE_HANDSHAKE, ENETDOWN, "so it is %d",
+				 number);
 		status.retry = number % 2;
 		strcpy(status.alert, "unknown_ca");
 		strcpy(status.x509, "X509_V_ERR_CERT_HAS_EXPIRED");

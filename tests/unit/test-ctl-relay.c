@@ -85,7 +85,7 @@ static ssize_t play_reset(int sock, const struct msghdr *message, int flags)
 	return play_failure(ECONNRESET);
 }
 
-/* A relay and its surroundings: peer is the other end of its socket, in[1] its stdin's, and so on. */
+/* A relay and its surroundings: peer is the other end of its socket, in[1] of its stdin. */
 struct setting {
 	struct relay relay;
 	int sock, peer, in[2], out[2], status;
@@ -175,7 +175,7 @@ static const struct {
 	{ { { { RECORD_DATA, 'h', 'i' }, 3 } }, 3, "hi", "peer: it ended without close_notify" },
 	{ { { { 0 }, 0 } }, 3, "", "without close_notify" },
 	{ { { { RECORD_DATA }, 1 }, { { RECORD_DATA, 'a' }, 2 }, { CLOSE_NOTIFY } }, 0, "a", "" },
-	{ { { ALERT(2, 40) } }, 3, "", "peer: it ended the session by the alert handshake_failure" },
+	{ { { ALERT(2, 40) } }, 3, "", "peer: it ended the session by the alert handshake" },
 	{ { { ALERT(2, 200) } }, 3, "", "the alert 200" },
 	{ { { ALERT(1, 100) }, { { RECORD_DATA, 'b' }, 2 }, { CLOSE_NOTIFY } }, 0, "b", "" },
 	{ { { { RECORD_ALERT, 2 }, 2 } }, 3, "", "malformed alert" },
@@ -187,7 +187,7 @@ static const struct {
 	{ { { { UNTYPED, 'x' }, 2 } }, 3, "", "unknown type 0" },
 	{ { { { FAILURE, EINTR }, 2 }, { CLOSE_NOTIFY } }, 0, "", "" },
 	{ { { { FAILURE, EBADMSG }, 2 } }, 3, "", "peer: it sent no record of this session: Bad" },
-	{ { { { FAILURE, EMSGSIZE }, 2 } }, 3, "", "peer: it sent no record of this session: Mess" },
+	{ { { { FAILURE, EMSGSIZE }, 2 } }, 3, "", "peer: it sent no record of this session: M" },
 	{ { { { FAILURE, ECONNRESET }, 2 } }, 3, "", "peer: Connection reset by peer" },
 };
 
@@ -323,7 +323,8 @@ static void test_echo_nonblocking(void **state)
 
 static void *send_much_thread(void *data)
 {
-	unsigned char packet[1 + RECORD_MAX] = { RECORD_DATA }, close_notify[] = { RECORD_ALERT, 1, 0 };
+	static const unsigned char close_notify[] = { RECORD_ALERT, 1, 0 };
+	unsigned char packet[1 + RECORD_MAX] = { RECORD_DATA };
 	struct setting *s = data;
 	size_t at = 0, n;
 

@@ -135,7 +135,9 @@ static void test_former_value_stands(void **state)
 
 static void test_hosts(void **state)
 {
-	static const char *const good[] = { "example.org", "example.org.", "a_b", "::1", "192.0.2.1" };
+	static const char *const good[] = {
+		"example.org", "example.org.", "a_b", "::1", "192.0.2.1",
+	};
 	static const char *const bad[] = {
 		"", "a..b", "-a", "*.example.org", "fe80::1%eth0", "[::1]", "127.1", "0x7f000001",
 		"a b", "h\xc3\xa4", "example.org:443",
@@ -191,7 +193,8 @@ static void test_pins(void **state)
 	assert_int_equal(ktls_add_pin(k, "cert-sha256:" PIN "0"), -1);
 	assert_int_equal(errno, EINVAL);
 	for (int i = 0; i < 16; i++)
-		assert_int_equal(ktls_add_pin(k, i % 2 ? "cert-sha256:" PIN : "spki-sha256:" PIN), 0);
+		assert_int_equal(ktls_add_pin(k, i % 2 ? "cert-sha256:" PIN : "spki-sha256:" PIN),
+				 0);
 	assert_int_equal(ktls_add_pin(k, "cert-sha256:" PIN), -1);
 	assert_int_equal(errno, E2BIG);
 	assert_int_equal(k->request.trust.n_pins, 16);

@@ -39,7 +39,7 @@ def test(function):
 
 
 class Service:
-    """Takes one caller, keeps its request and gives it the answer, with a socket if there is one."""
+    """Takes one caller, keeps its request and gives it the answer, with a socket if given one."""
 
     def __init__(self, directory, answer=None, handed=None):
         self.path = os.path.join(directory, "io.ktlsd")
@@ -273,7 +273,7 @@ def usage(directory):
             (["connect", "a:1", "--pin", "x"], "takes cert-sha256:HEX"),
             (["connect", "a:1", "--ca", directory + "/none"], "No such file or directory"),
             (["connect", "a:1", "--ca", "/dev/null"], "takes a file with PEM certificates"),
-            (["connect", "a:1", "--ciphers", "x" * 1025], "--ciphers: too long, or given too often"),
+            (["connect", "a:1", "--ciphers", "x" * 1025], "--ciphers: too long, or given"),
             (["connect", "a:1", "--stdio=x"], "--stdio: takes no value")):
         expect(run(*arguments), 1, "ktlsctl: usage: .*" + re.escape(wanted) + ".*\n")
 

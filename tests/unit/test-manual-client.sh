@@ -38,7 +38,8 @@ same()
 
 # The prototypes of the header, one a line, in their order.
 gcc -fpreprocessed -dD -E -P -x c $HEADER | grep -v '^#' | tr '\n' ' ' | sed 's/;/;\n/g' |
-	sed -n 's/.*[{}]//; s/^ *//; s/  */ /g; s/ \*ktls/ * ktls/; /^[a-z].*ktls_[a-z0-9_]*(/p' > "$work/header"
+	sed -n 's/.*[{}]//; s/^ *//; s/  */ /g; s/ \*ktls/ * ktls/; /^[a-z].*ktls_[a-z0-9_]*(/p' \
+	> "$work/header"
 # The same of the manual.
 awk '
 	/^\.Sh/ { inside = $2 == "SYNOPSIS" }
@@ -48,7 +49,9 @@ awk '
 		name = $2
 		arguments = ""
 		while (match(line, /"[^"]*"/)) {
-			arguments = arguments (arguments == "" ? "" : ", ") substr(line, RSTART + 1, RLENGTH - 2)
+			if (arguments != "")
+				arguments = arguments ", "
+			arguments = arguments substr(line, RSTART + 1, RLENGTH - 2)
 			line = substr(line, RSTART + RLENGTH)
 		}
 		print type " " name "(" (arguments == "" ? "void" : arguments) ");"
@@ -65,7 +68,8 @@ grep -o '\bktls_[a-z0-9_]*(' $HEADER | tr -d '(' | sort -u | while read -r name;
 done > "$work/missing"
 test_that "libktls(3) explains every function" "$work/missing"
 
-grep -o '^	KTLS_[A-Z0-9_]*' $HEADER | tr -d '\t' | grep -v '^KTLS_OK$\|^KTLS_TLS_DEFAULT$' | sort > "$work/wanted"
+grep -o '^	KTLS_[A-Z0-9_]*' $HEADER | tr -d '\t' |
+	grep -v '^KTLS_OK$\|^KTLS_TLS_DEFAULT$' | sort > "$work/wanted"
 grep -o '\bKTLS_[A-Z0-9_]*' "$work/text" | sort -u | grep -v '^KTLS_OK$' > "$work/found"
 same "libktls(3): the constants" "$work/wanted" "$work/found"
 
@@ -110,7 +114,7 @@ options_of_page()
 			gsub(/ , /, "\n")
 			print
 		}
-	' $CTL_PAGE | sed -n 's/^\(\.It \)\{0,1\}Fl Fl \([a-z-]*\)\( Ar \([a-z]*\)\)\{0,1\}$/\2 \U\4/p' | sort
+	' $CTL_PAGE | sed -En 's/^(\.It )?Fl Fl ([a-z-]*)( Ar ([a-z]*))?$/\2 \U\4/p' | sort
 }
 
 options_of_help > "$work/help"
