@@ -158,7 +158,7 @@ static enum proto_error explain(struct handshake *handshake, int ssl_error, int 
 
 /* --- the handshake */
 
-/* OpenSSL 3.0 takes whatever protocol the peer selects, and it goes into our reply. */
+/* What the peer selects goes into our reply, and not every OpenSSL 3.0 looks at it. */
 static bool alpn_was_offered(const struct handshake *handshake)
 {
 	const struct proto_strings *offered = &handshake->wanted->alpn;
