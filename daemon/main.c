@@ -7,9 +7,23 @@
 #include "daemon/endpoint.h"
 #include "daemon/server.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+
+/* A caller's connection must never become what somebody's library takes for stderr. False: not even /dev/null can be opened. */
+static bool fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
 
 /* Keys pass through this process: no core, no ptrace by its own user. Every caller and every peer costs a descriptor. */
 static void prepare_process(void)
@@ -63,6 +77,8 @@ int main(int argc, char **argv)
 	_cleanup_(log_deinit) struct log log;
 	struct args args;
 
+	if (!fill_standard_streams())
+		return EXIT_FAILURE;
 	log_init(&log, STDERR_FILENO);
 	if (!args_parse(&args, argc, argv))
 		return args.exit_status;
