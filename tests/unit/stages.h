@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stages of a request, played: what they do, and when, is told by the test. They keep the
+ * promises of the headers whose functions they stand for, and check that they are used as these
+ * say. A program that includes this links with -Wl,--wrap=SSL_free,--wrap=X509_STORE_free.
+ */
+#pragma once
+
+#include "tests/unit/loop.h"
+
+#include "daemon/request.h"
+
+#include <openssl/ssl.h>
+
+enum how { AT_ONCE, LATER, FAILS_AT_ONCE, FAILS_LATER, NEVER };
+
+#define LATER_MS 1.0
+
+struct played_stage {
+	enum how how;
+	double later_ms;
+	unsigned int starts, ends;	/* an end is done, stopped while running */
+	bool running;
+	ev_timer timer;
+	void *arg;
+};
+
+enum refusal { NOTHING, OF_TLS, OF_TRUST, OF_KERNEL, OF_ATTACH, OF_START, OF_KEYS, OF_PREPARE,
+	       OF_INSTALL };
+
+static struct {
+	struct ev_loop *loop;
+	struct played_stage resolve, connect, handshake;
+	enum refusal refusal;
+	bool silent;			/* refusals and failures without a word in the status */
+	int attach_errno;		/* of OF_ATTACH */
+	unsigned int busy_ms;		/* what policy takes, blocking */
+	unsigned int probes;		/* of the kernel */
+	bool probe_finds_nothing;
+	SSL_CTX *ctx;
+	int listener;
+	struct sockaddr_storage address;
+	int far_end;			/* of the connection that connect made; -1: none */
+	int copy;			/* of its near end: close() alone does not end it */
+	int live_ssl, live_stores;
+	unsigned int installs;
+} play;
+
+/* --- the machinery */
+
+void __real_SSL_free(SSL *ssl);
+void __wrap_SSL_free(SSL *ssl);
+void __real_X509_STORE_free(X509_STORE *store);
+void __wrap_X509_STORE_free(X509_STORE *store);
+
+void __wrap_SSL_free(SSL *ssl)
+{
+	play.live_ssl -= ssl != NULL;
+	__real_SSL_free(ssl);
+}
+
+void __wrap_X509_STORE_free(X509_STORE *store)
+{
+	play.live_stores -= store != NULL;
+	__real_X509_STORE_free(store);
+}
+
+static inline void stage_start(struct played_stage *stage, void *arg,
+			       void (*callback)(EV_P_ ev_timer *timer, int events))
+{
+	assert_false(stage->running);
+	stage->running = true;
+	stage->starts++;
+	stage->arg = arg;
+	ev_timer_init(&stage->timer, callback, (stage->later_ms ?: LATER_MS) / 1e3, 0);
+	if (stage->how == AT_ONCE || stage->how == FAILS_AT_ONCE)
+		ev_feed_event(play.loop, &stage->timer, EV_TIMER);
+	else if (stage->how != NEVER)
+		ev_timer_start(play.loop, &stage->timer);
+}
+
+static inline void stage_end(struct played_stage *stage)
+{
+	if (!stage->running)
+		return;
+	ev_timer_stop(play.loop, &stage->timer);
+	stage->running = false;
+	stage->ends++;
+}
+
+static inline bool stage_fails(const struct played_stage *stage)
+{
+	return stage->how == FAILS_AT_ONCE || stage->how == FAILS_LATER;
+}
+
+static inline enum proto_error play_refusal(struct proto_status *status, enum proto_error error,
+					    enum proto_stage stage, int sys_errno)
+{
+	if (play.silent)
+		return error;
+	return proto_status_set(status, error, stage, sys_errno, "played");
+}
+
+/* --- policy */
+
+bool kernel_probe(struct kernel *kernel)
+{
+	play.probes++;
+	*kernel = (struct kernel){ .ulp_errno = play.probe_finds_nothing ? ENOENT : 0 };
+	return !kernel->ulp_errno;
+}
+
+bool kernel_takes_any(const struct kernel *kernel)
+{
+	return !kernel->ulp_errno;
+}
+
+enum proto_error kernel_unavailable(const struct kernel *kernel, struct proto_status *status)
+{
+	return proto_status_set(status, PROTO_KERNEL_TLS_UNAVAILABLE, PROTO_STAGE_INSTALL,
+				kernel->ulp_errno, "played");
+}
+
+struct tls *tls_new(const struct config *config, const struct kernel *kernel, char **message)
+{
+	return calloc(1, 1);
+}
+
+struct tls *tls_free(struct tls *tls)
+{
+	free(tls);
+	return NULL;
+}
+
+static inline void be_busy(unsigned int ms)
+{
+	uint64_t end = clock_us() + ms * UINT64_C(1000);
+
+	while (clock_us() < end)
+		;
+}
+
+SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct proto_status *status)
+{
+	SSL *ssl;
+
+	be_busy(play.busy_ms);
+	if (play.refusal == OF_TLS) {
+		play_refusal(status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY, 0);
+		return NULL;
+	}
+	ssl = SSL_new(play.ctx);
+	assert_non_null(ssl);
+	play.live_ssl++;
+	return ssl;
+}
+
+struct trust *trust_new(const struct config *config, char **message)
+{
+	return calloc(1, 1);
+}
+
+struct trust *trust_free(struct trust *trust)
+{
+	free(trust);
+	return NULL;
+}
+
+enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted,
+			   X509_STORE **store, struct proto_status *status)
+{
+	if (play.refusal == OF_TRUST) {
+		if (play.silent)
+			return PROTO_INVALID_PARAMETER;
+		return proto_status_invalid(status, "trust.ca", "played");
+	}
+	*store = X509_STORE_new();
+	assert_non_null(*store);
+	play.live_stores++;
+	return PROTO_OK;
+}
+
+/* --- resolve */
+
+int resolver_init(struct resolver *resolver, unsigned int max)
+{
+	list_init(&resolver->waiting);
+	return 0;
+}
+
+void resolver_run(struct resolver *resolver, struct ev_loop *loop)
+{
+	resolver->loop = loop;
+}
+
+void resolver_deinit(struct resolver *resolver)
+{
+}
+
+static inline void on_resolve(EV_P_ ev_timer *timer, int events)
+{
+	struct played_stage *stage = container_of(timer, struct played_stage, timer);
+	struct lookup *lookup = stage->arg;
+
+	stage_end(stage);
+	lookup->gai_error = stage_fails(stage) ? EAI_NONAME : 0;
+	if (!lookup->gai_error) {
+		lookup->addresses = (struct addresses){ .n = 1 };
+		lookup->addresses.items[0] = play.address;
+	}
+	lookup->done(lookup);
+}
+
+void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host,
+		  void (*done)(struct lookup *))
+{
+	*lookup = (struct lookup){ .resolver = resolver, .host = host, .done = done };
+	stage_start(&play.resolve, lookup, on_resolve);
+}
+
+void lookup_stop(struct lookup *lookup)
+{
+	if (lookup->resolver && lookup == play.resolve.arg)
+		stage_end(&play.resolve);
+}
+
+/* --- connect */
+
+static inline void on_connect(EV_P_ ev_timer *timer, int events)
+{
+	struct played_stage *stage = container_of(timer, struct played_stage, timer);
+	struct connect_race *race = stage->arg;
+	int ends[2];
+
+	stage_end(stage);
+	race->address = &race->addresses->items[0];
+	if (stage_fails(stage)) {
+		race->last_errno = ECONNREFUSED;
+	} else {
+		tcp_pair(play.listener, &play.address, ends);
+		race->fd = ends[0];
+		close_fd(&play.far_end);
+		close_fd(&play.copy);
+		play.far_end = ends[1];
+		play.copy = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
+	}
+	race->done(race);
+}
+
+void connect_start(struct connect_race *race, struct ev_loop *loop,
+		   const struct addresses *addresses, void (*done)(struct connect_race *))
+{
+	assert_int_equal(addresses->n, 1);
+	*race = (struct connect_race){
+		.loop = loop, .addresses = addresses, .fd = -1, .started = 1, .done = done,
+	};
+	stage_start(&play.connect, race, on_connect);
+}
+
+void connect_stop(struct connect_race *race)
+{
+	if (race->loop && race == play.connect.arg)
+		stage_end(&play.connect);
+	close_fd(&race->fd);
+}
+
+/* --- handshake */
+
+enum proto_error kernel_attach(int fd, struct proto_status *status)
+{
+	assert_true(fd >= 0);
+	if (play.refusal != OF_ATTACH)
+		return PROTO_OK;
+	return play_refusal(status, PROTO_KERNEL_TLS_UNAVAILABLE, PROTO_STAGE_INSTALL,
+			    play.attach_errno ?: ENOENT);
+}
+
+static inline void on_handshake(EV_P_ ev_timer *timer, int events)
+{
+	struct played_stage *stage = container_of(timer, struct played_stage, timer);
+	struct handshake *handshake = stage->arg;
+	enum proto_error error = PROTO_OK;
+
+	stage_end(stage);
+	if (stage_fails(stage))
+		error = play_refusal(handshake->status, PROTO_HANDSHAKE_FAILED,
+				     PROTO_STAGE_HANDSHAKE, 0);
+	handshake->done(handshake, error);
+}
+
+enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *loop, int fd,
+				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
+				 struct proto_status *status,
+				 void (*done)(struct handshake *, enum proto_error))
+{
+	assert_true(fd >= 0);
+	assert_non_null(ssl);
+	assert_non_null(anchors);
+	*handshake = (struct handshake){
+		.loop = loop, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
+		.verify = { .anchors = anchors },
+	};
+	if (play.refusal == OF_START)
+		return play_refusal(status, PROTO_INTERNAL_ERROR, PROTO_STAGE_HANDSHAKE, ENOMEM);
+	stage_start(&play.handshake, handshake, on_handshake);
+	return PROTO_OK;
+}
+
+void handshake_stop(struct handshake *handshake)
+{
+	if (handshake->loop && handshake == play.handshake.arg)
+		stage_end(&play.handshake);
+	SSL_free(steal_ptr(&handshake->ssl));
+	X509_STORE_free(steal_ptr(&handshake->verify.anchors));
+}
+
+/* --- install */
+
+enum proto_error handshake_keys(struct handshake *handshake, struct session_keys *keys)
+{
+	assert_non_null(handshake->ssl);
+	if (play.refusal == OF_KEYS)
+		return play_refusal(handshake->status, PROTO_NOT_OFFLOADABLE, PROTO_STAGE_INSTALL,
+				    0);
+	return PROTO_OK;
+}
+
+void handshake_facts(const struct handshake *handshake, struct proto_session *session)
+{
+	assert_non_null(handshake->ssl);
+	strcpy(session->version, "TLSv1.2");
+	strcpy(session->cipher, "ECDHE-RSA-AES256-GCM-SHA384");
+	strcpy(session->kernel_cipher, "aes-gcm-256");
+	strcpy(session->verified_by, "chain+name");
+}
+
+enum proto_error kernel_install(int fd, const struct session_keys *keys,
+				struct proto_status *status)
+{
+	/* The socket is as the caller is to have it: nothing that can fail comes behind this. */
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	play.installs++;
+	if (play.refusal == OF_INSTALL)
+		return play_refusal(status, PROTO_KERNEL_TLS_UNAVAILABLE, PROTO_STAGE_INSTALL,
+				    EBUSY);
+	return PROTO_OK;
+}
+
+/* --- a service to play in */
+
+static inline void expect_stage_over(const struct played_stage *stage)
+{
+	assert_false(stage->running);
+	assert_int_equal(stage->starts, stage->ends);
+}
+
+/* A new piece, in which everything goes well, and at once. */
+static inline void play_clear(void)
+{
+	close_fd(&play.far_end);
+	close_fd(&play.copy);
+	play.resolve = play.connect = play.handshake = (struct played_stage){ .how = AT_ONCE };
+	play.refusal = NOTHING;
+	play.silent = play.probe_finds_nothing = false;
+	play.attach_errno = 0;
+	play.busy_ms = play.probes = play.installs = 0;
+}
+
+static inline void play_expect_over(void)
+{
+	expect_stage_over(&play.resolve);
+	expect_stage_over(&play.connect);
+	expect_stage_over(&play.handshake);
+	assert_int_equal(play.live_ssl, 0);
+	assert_int_equal(play.live_stores, 0);
+}
+
+static inline int play_init(void **state)
+{
+	play.far_end = play.copy = -1;
+	play.ctx = SSL_CTX_new(TLS_client_method());
+	play.listener = tcp_listen(AF_INET, &play.address, 64);
+	return play.ctx ? 0 : -1;
+}
+
+static inline int play_deinit(void **state)
+{
+	play_clear();
+	close_fd(&play.listener);
+	SSL_CTX_free(play.ctx);
+	return 0;
+}
+
+/* An environment with the limits of the shipped configuration. */
+struct theatre {
+	struct config config;
+	struct log log;
+	struct env env;
+	size_t descriptors;
+};
+
+static inline void theatre_open(struct theatre *theatre)
+{
+	play_clear();
+	*theatre = (struct theatre){
+		.config = {
+			.service = { .tcp_no_delay = true, .tcp_keepalive = true },
+			.limits = {
+				.connections = 1024, .requests = 512, .resolvers = 8,
+				.resolve_ms = 5000, .connect_ms = 10000, .handshake_ms = 10000,
+				.idle_ms = 60000, .message_ms = 2000, .delivery_ms = 2000,
+			},
+		},
+		.log = { .fd = -1 },
+		.descriptors = count_descriptors(),
+	};
+	play.loop = loop_new();
+	assert_true(env_init(&theatre->env, play.loop, &theatre->config, &theatre->log));
+	assert_true(env_start(&theatre->env));
+	play.probes = 0;
+}
+
+static inline void theatre_close(struct theatre *theatre)
+{
+	play_expect_over();
+	assert_int_equal(theatre->env.requests, 0);
+	env_deinit(&theatre->env);
+	loop_free(play.loop);
+	close_fd(&play.far_end);
+	close_fd(&play.copy);
+	assert_int_equal(count_descriptors(), theatre->descriptors);
+}
