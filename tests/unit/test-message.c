@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/* tests: proto/call.c */
+/* tests: proto/decode.c */
+/* tests: proto/schema.c */
+/* tests: proto/method.c */
 #include "tests/unit/calls.h"
 
 #include <stdio.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/* tests: proto/call.c */
+/* tests: proto/encode.c */
+/* tests: proto/json.c */
 #include "tests/unit/unit.h"
 
 #include "proto/message.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* tests: proto/description.c */
+/* tests: proto/encode.c */
 /* What the interface descriptions say is what the tables of the decoder say, to the word. */
 #include "tests/unit/unit.h"
 
