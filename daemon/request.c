@@ -226,9 +226,22 @@ static void shut_down(struct request *r)
 	close_fd(&r->fd);
 }
 
+/* A stage that failed without a word must not look like success, with a socket that has no keys. */
+static void check_outcome(struct request *r)
+{
+	enum proto_stage stage;
+
+	if (r->status.error != PROTO_OK || r->stage == array_size(stages))
+		return;
+	stage = stages[r->stage].name;
+	proto_status_set(&r->status, PROTO_INTERNAL_ERROR, stage, 0,
+			 "the %s stage failed and did not say why", proto_stage_name(stage));
+}
+
 /* The only way out. The owner may free the request in done. */
 static void finish(struct request *r)
 {
+	check_outcome(r);
 	stop(r);
 	if (r->status.error != PROTO_OK)
 		shut_down(r);

@@ -588,6 +588,34 @@ static void test_taken_once(void **state)
 	run_deinit(&run);
 }
 
+/*
+ * The error is what counts, and if it comes without a word in the status, the request has failed
+ * all the same: from a socket without keys, or with those of one direction, plain text goes out.
+ */
+static void test_failure_without_a_word(void **state)
+{
+	static const enum refusal refusals[] = {
+		OF_TLS, OF_TRUST, OF_ATTACH, OF_START, OF_KEYS, OF_INSTALL,
+	};
+	struct run run;
+
+	for (size_t i = 0; i <= array_size(refusals); i++) {
+		run_init(&run);
+		run.take = true;
+		play.silent = true;
+		if (i < array_size(refusals))
+			play.refusal = refusals[i];
+		else
+			play.handshake.how = FAILS_LATER;
+		run_to_done(&run, "127.0.0.1");
+		assert_int_equal(run.taken, -1);
+		assert_int_equal(run.status.error, PROTO_INTERNAL_ERROR);
+		assert_true(run.status.stage != PROTO_STAGE_NONE);
+		assert_int_equal(request_take(run.request), -1);
+		run_deinit(&run);
+	}
+}
+
 /* --- policy */
 
 static void test_verify_none_needs_permission(void **state)
@@ -734,6 +762,7 @@ int main(void)
 		cmocka_unit_test(test_the_socket_s_options),
 		cmocka_unit_test(test_socket_options_that_cannot_be_set),
 		cmocka_unit_test(test_taken_once),
+		cmocka_unit_test(test_failure_without_a_word),
 		cmocka_unit_test(test_verify_none_needs_permission),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_no_memory_for_a_request),
