@@ -263,13 +263,11 @@ static void on_deadline(EV_P_ ev_timer *timer, int events)
 static void on_first_turn(EV_P_ ev_timer *timer, int events)
 {
 	struct request *r = container_of(timer, struct request, first_turn);
-	unsigned int limit = r->env->config->limits.requests;
 
-	if (r->env->requests <= limit)
-		return run_stages(r);
-	proto_status_set(&r->status, PROTO_BUSY, PROTO_STAGE_POLICY, 0, "the service has %u requests under way, its limit", limit);
-	r->status.retry = true;
-	finish(r);
+	if (r->status.error == PROTO_OK)
+		run_stages(r);
+	else
+		finish(r);
 }
 
 struct request *request_new(struct env *env, struct proto_connect *call, void *owner, void (*done)(struct request *))
@@ -302,9 +300,22 @@ struct request *request_free(struct request *r)
 	return NULL;
 }
 
+/* Those that began before count, and nobody else: of two that come in one turn, one has room. */
+static void check_limit(struct request *r)
+{
+	unsigned int limit = r->env->config->limits.requests;
+
+	if (r->env->requests <= limit)
+		return;
+	proto_status_set(&r->status, PROTO_BUSY, PROTO_STAGE_POLICY, 0,
+			 "the service has %u requests under way, its limit", limit);
+	r->status.retry = true;
+}
+
 void request_start(struct request *r)
 {
 	r->began_us = clock_us();
+	check_limit(r);
 	ev_feed_event(r->env->loop, &r->first_turn, EV_TIMER);
 }
 

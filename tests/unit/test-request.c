@@ -669,6 +669,34 @@ static void test_busy(void **state)
 	}
 }
 
+static bool all_done(void *arg)
+{
+	struct run *run = arg;
+
+	return run->n_done == run->theatre.env.requests;
+}
+
+/* Of two in one turn with room for one, the first has it. */
+static void test_busy_counts_those_before(void **state)
+{
+	struct run run;
+	struct request *others[2];
+
+	run_init(&run);
+	run.theatre.config.limits.requests = 1;
+	play.resolve.how = FAILS_AT_ONCE;
+	for (size_t i = 0; i < array_size(others); i++) {
+		others[i] = new_request(&run, "host.example");
+		request_start(others[i]);
+	}
+	run_until(play.loop, all_done, &run);
+	assert_int_equal(others[0]->status.error, PROTO_RESOLVE_FAILED);
+	assert_int_equal(others[1]->status.error, PROTO_BUSY);
+	for (size_t i = 0; i < array_size(others); i++)
+		request_free(others[i]);
+	run_deinit(&run);
+}
+
 static void test_no_memory_for_a_request(void **state)
 {
 	struct run run;
@@ -765,6 +793,7 @@ int main(void)
 		cmocka_unit_test(test_failure_without_a_word),
 		cmocka_unit_test(test_verify_none_needs_permission),
 		cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_busy_counts_those_before),
 		cmocka_unit_test(test_no_memory_for_a_request),
 		cmocka_unit_test(test_a_kernel_that_refused_is_asked_anew),
 		cmocka_unit_test(test_a_kernel_that_takes_nothing_is_asked_anew),
