@@ -318,10 +318,10 @@ static void hex(char *to, const uint8_t *bytes, size_t n)
 		sprintf(to + 2 * i, "%02x", bytes[i]);
 }
 
-static void group_name(char *to, size_t size, SSL *ssl)
+static void group_name(struct proto_session *session, SSL *ssl)
 {
 	EVP_PKEY *key = NULL;
-	char name[64] = "";
+	char name[sizeof(((struct proto_session *)0)->group)] = "";
 	const char *tls_name;
 
 	if (SSL_get_peer_tmp_key(ssl, &key) == 1 &&
@@ -329,7 +329,7 @@ static void group_name(char *to, size_t size, SSL *ssl)
 		snprintf(name, sizeof(name), "%s", EVP_PKEY_get0_type_name(key));
 	EVP_PKEY_free(key);
 	tls_name = SSL_group_to_name(ssl, OBJ_sn2nid(name));
-	snprintf(to, size, "%s", tls_name ? tls_name : name);
+	snprintf(session->group, sizeof(session->group), "%s", tls_name ? tls_name : name);
 }
 
 static void peer_facts(struct proto_session *session, const X509 *cert)
@@ -361,7 +361,7 @@ void handshake_facts(const struct handshake *handshake, struct proto_session *se
 	snprintf(session->cipher, sizeof(session->cipher), "%s", SSL_CIPHER_get_name(suite));
 	snprintf(session->kernel_cipher, sizeof(session->kernel_cipher), "%s",
 		 cipher ? cipher->name : "");
-	group_name(session->group, sizeof(session->group), ssl);
+	group_name(session, ssl);
 	snprintf(session->alpn, sizeof(session->alpn), "%.*s", (int)n_alpn, (const char *)alpn);
 	snprintf(session->verified_by, sizeof(session->verified_by), "%s",
 		 verify_by(&handshake->verify));
