@@ -4,6 +4,7 @@
 #include "daemon/clock.h"
 #include "daemon/sockopt.h"
 
+#include <netinet/tcp.h>
 #include <string.h>
 
 /* What a stage says when it is begun. PENDING: one of its callbacks will call advance() or finish(), as its last act. */
@@ -95,6 +96,31 @@ static void handshake_done(struct handshake *handshake, enum proto_error error)
 		finish(r);
 }
 
+/* The kernel wants a connection that stands, and says ENOTCONN to one that the peer has left already. */
+static bool peer_has_left(int fd, int sys_errno)
+{
+	struct tcp_info info = { .tcpi_state = TCP_ESTABLISHED };
+	socklen_t length = sizeof(info);
+
+	return sys_errno == ENOTCONN && getsockopt(fd, SOL_TCP, TCP_INFO, &info, &length) == 0 &&
+	       info.tcpi_state != TCP_ESTABLISHED;
+}
+
+static enum progress attach_failed(struct request *r)
+{
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (!peer_has_left(r->fd, r->status.sys_errno)) {
+		r->env->kernel_changed = true;
+		return FAILED;
+	}
+	getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+	return fail(proto_status_set(&r->status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, error,
+				     "the peer closed the connection before the handshake%s%s",
+				     error ? ": " : "", error ? strerror(error) : ""));
+}
+
 /*
  * The ULP is attached before the first byte: a peer that sends its FIN right behind the handshake would leave the socket in
  * CLOSE_WAIT, in which the kernel refuses the ULP; and a kernel that refuses it for another cause need not see a handshake.
@@ -102,10 +128,8 @@ static void handshake_done(struct handshake *handshake, enum proto_error error)
 static enum progress handshake_begin(struct request *r)
 {
 	socket_set_no_delay(r->fd, true);
-	if (kernel_attach(r->fd, &r->status) != PROTO_OK) {
-		r->env->kernel_changed = true;
-		return FAILED;
-	}
+	if (kernel_attach(r->fd, &r->status) != PROTO_OK)
+		return attach_failed(r);
 	if (handshake_start(&r->handshake, r->env->loop, r->fd, steal_ptr(&r->ssl), steal_ptr(&r->anchors), &r->call,
 			    &r->status, handshake_done) != PROTO_OK)
 		return FAILED;

@@ -34,6 +34,7 @@ static struct {
 	enum refusal refusal;
 	bool silent;			/* refusals and failures without a word in the status */
 	int attach_errno;		/* of OF_ATTACH */
+	enum { STAYS, CLOSES, RESETS } leaves;	/* what the peer does before the ULP */
 	unsigned int busy_ms;		/* what policy takes, blocking */
 	unsigned int probes;		/* of the kernel */
 	bool probe_finds_nothing;
@@ -266,9 +267,22 @@ void connect_stop(struct connect_race *race)
 
 /* --- handshake */
 
+static inline void far_end_leaves(int fd)
+{
+	struct linger at_once = { .l_onoff = play.leaves == RESETS, .l_linger = 0 };
+
+	if (play.leaves == STAYS)
+		return;
+	assert_int_equal(setsockopt(play.far_end, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)),
+			 0);
+	close_fd(&play.far_end);
+	assert_true(wait_for_events(fd, POLLRDHUP, PATIENCE));
+}
+
 enum proto_error kernel_attach(int fd, struct proto_status *status)
 {
 	assert_true(fd >= 0);
+	far_end_leaves(fd);
 	if (play.refusal != OF_ATTACH)
 		return PROTO_OK;
 	return play_refusal(status, PROTO_KERNEL_TLS_UNAVAILABLE, PROTO_STAGE_INSTALL,
@@ -362,6 +376,7 @@ static inline void play_clear(void)
 	play.resolve = play.connect = play.handshake = (struct played_stage){ .how = AT_ONCE };
 	play.refusal = NOTHING;
 	play.silent = play.probe_finds_nothing = false;
+	play.leaves = STAYS;
 	play.attach_errno = 0;
 	play.busy_ms = play.probes = play.installs = 0;
 }

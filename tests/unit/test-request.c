@@ -775,6 +775,36 @@ static void test_a_kernel_that_takes_nothing_is_asked_anew(void **state)
 	run_deinit(&run);
 }
 
+/* The peer has closed or reset already: that was its doing, and the kernel need not be asked. */
+static void test_a_peer_that_was_gone_before_the_handshake(void **state)
+{
+	static const struct {
+		enum proto_error error;
+		enum proto_stage stage;
+		int sys_errno;
+		const char *word;
+	} expected[] = {
+		[STAYS] = { PROTO_KERNEL_TLS_UNAVAILABLE, PROTO_STAGE_INSTALL, ENOTCONN, "played" },
+		[CLOSES] = { PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, 0, "closed" },
+		[RESETS] = { PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, ECONNRESET, "reset" },
+	};
+	struct run run;
+
+	for (size_t i = 0; i < array_size(expected); i++) {
+		run_init(&run);
+		play.refusal = OF_ATTACH;
+		play.attach_errno = ENOTCONN;
+		play.leaves = i;
+		run_to_done(&run, "127.0.0.1");
+		assert_int_equal(run.status.error, expected[i].error);
+		assert_int_equal(run.status.stage, expected[i].stage);
+		assert_int_equal(run.status.sys_errno, expected[i].sys_errno);
+		assert_non_null(strstr(run.status.message, expected[i].word));
+		assert_int_equal(run.theatre.env.kernel_changed, i == STAYS);
+		run_deinit(&run);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -797,6 +827,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory_for_a_request),
 		cmocka_unit_test(test_a_kernel_that_refused_is_asked_anew),
 		cmocka_unit_test(test_a_kernel_that_takes_nothing_is_asked_anew),
+		cmocka_unit_test(test_a_peer_that_was_gone_before_the_handshake),
 	};
 
 	return cmocka_run_group_tests(tests, play_init, play_deinit);
