@@ -39,16 +39,14 @@ static bool interface_known(const char *name)
 /* There is no such method: is it the name, the interface or the method? */
 static enum proto_decoded refuse_method(struct proto_status *status, const char *method)
 {
-	_cleanup_free_ char *interface = strdup(method);
-	char *dot = interface ? strrchr(interface, '.') : NULL;
+	const char *dot = strrchr(method, '.');
+	char interface[256];	/* one that is longer, and cut, is none of ours either */
 
-	if (!interface)
-		return PROTO_DECODE_NO_MEMORY;
-	if (!dot || dot == interface || dot[1] == '\0') {
+	if (!dot || dot == method || dot[1] == '\0') {
 		proto_status_invalid(status, "method", "method is not INTERFACE.METHOD");
 		return PROTO_DECODE_REFUSED;
 	}
-	*dot = '\0';
+	snprintf(interface, sizeof(interface), "%.*s", (int)(dot - method), method);
 	if (interface_known(interface))
 		return refuse_subject(status, PROTO_METHOD_NOT_FOUND, method);
 	return refuse_subject(status, PROTO_INTERFACE_NOT_FOUND, interface);
