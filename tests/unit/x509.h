@@ -114,7 +114,9 @@ static inline char *pem_of_key(const struct identity *identity)
 	assert_int_equal(PEM_write_bio_PrivateKey(bio, identity->key, NULL, NULL, 0, NULL, NULL),
 			 1);
 	n = BIO_get_mem_data(bio, &data);
-	text = strndup(data, (size_t)n);
+	text = calloc(1, (size_t)n + 1);
+	assert_non_null(text);
+	memcpy(text, data, (size_t)n);
 	BIO_free(bio);
 	return text;
 }
