@@ -84,12 +84,7 @@ static const struct {
 
 SSL_CTX *names_scratch(void)
 {
-	SSL_CTX *scratch = SSL_CTX_new(TLS_client_method());
-
-	/* What is too weak to be offered is a name all the same. */
-	if (scratch)
-		SSL_CTX_set_security_level(scratch, 0);
-	return scratch;
+	return SSL_CTX_new(TLS_client_method());
 }
 
 static bool is_plain(const char *name, const char *letters)
