@@ -328,7 +328,7 @@ static void test_hostile_costs_nothing(void **state)
 		n = (size_t)sprintf(text, "%s", hostile[i].open);
 		while (n < PROTO_MESSAGE_MAX)
 			n += (size_t)sprintf(text + n, "%s", hostile[i].piece);
-		limit = 20 * walk(text, PROTO_MESSAGE_MAX);
+		limit = 40 * walk(text, PROTO_MESSAGE_MAX);
 		limit = limit > 0.020 ? limit : 0.020;
 		allocations = 0;
 		since = clock();
