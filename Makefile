@@ -19,9 +19,9 @@ SYSCONFDIR ?= /etc
 O ?= build
 SAN ?=
 SHELL := /bin/bash
-# make V=1 shows the commands.
+# make V=1 shows the commands, make -s nothing.
 Q := $(if $(V),,@)
-say = $(if $(V),,@echo '  $(1)	$(2)')
+say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
 	libcmocka-dev openssl valgrind strace iproute2 kmod mandoc man-db ca-certificates universal-ctags \
@@ -109,6 +109,11 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 
 unit: $(UNIT) $(O)/door.so
 
+$(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/units.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LD_FLAGS) -o $@ $^ $(DAEMON_LIBS)
+
 $(O)/door.so: tests/lib/door.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
@@ -140,8 +145,8 @@ demo:
 
 bench:
 	@$(MAKE) -s deps
-	@$(MAKE) -s -j$$(nproc) all
-	@tests/bench/bench
+	@$(MAKE) -s -j$$(nproc) all $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
+	@tests/bench/bench $(O)
 
 lint: all
 	@tests/lint/lint $(O)
