@@ -97,7 +97,7 @@ def confinement():
     return [*namespace, "/bin/sh", "-c", 'setpriv --pdeathsig KILL -- "$@"; exit $?', "guest"]
 
 
-def spawn(words, directory, environment=None, output=None, **more):
+def spawn(words, directory, environment=None, **more):
     """Start a process of the guest. What it says is appended to the log in the directory."""
     parent = os.getpid()
 
@@ -109,8 +109,8 @@ def spawn(words, directory, environment=None, output=None, **more):
     environment = {"PATH": PATH, "HOME": directory, **(environment or {})}
     with open(os.path.join(directory, "log"), "ab") as log:
         return subprocess.Popen([*confinement(), *words], env=environment, cwd="/",
-                                stdin=subprocess.DEVNULL, stdout=log if output is None else output,
-                                stderr=log, start_new_session=True, preexec_fn=in_child, **more)
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                start_new_session=True, preexec_fn=in_child, **more)
 
 
 def children():
