@@ -4,7 +4,7 @@
 What differs between kernels is in a class that the programs pass to main(). Made without arguments
 (GuestError if there is no such kernel here), its
   mounts(options)                    returns lines of fstab that this kernel needs,
-  start(options, directory, output)  starts the guest and returns the process to watch; the directory
+  start(options, directory, output)  starts the guest and returns the process to watch; directory
                                      is for its files, the descriptor for the output.
 The kernel has to begin with the script init, on an overlay of the tree.
 """
