@@ -2,12 +2,12 @@
 #include "daemon/handshake.h"
 
 #include "daemon/cert.h"
+#include "daemon/facts.h"
 
 #include <ctype.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* OpenSSL reports an alert that came in as this plus its number. */
 #define ALERT_REASON SSL_AD_REASON_OFFSET
@@ -36,6 +36,18 @@ static void note_received(struct handshake *handshake, const char *bytes, size_t
 	records_feed(&handshake->received, (const uint8_t *)bytes, n);
 }
 
+static void note_clear(struct records *records, const uint8_t *bytes, size_t n)
+{
+	struct handshake *handshake = container_of(records, struct handshake, received);
+
+	messages_feed(&handshake->messages, bytes, n);
+}
+
+static bool too_many_certificates(const struct handshake *handshake)
+{
+	return handshake->messages.n_certificates > VERIFY_CERTS_MAX;
+}
+
 static bool may_read(struct handshake *handshake, BIO *bio)
 {
 	BIO_clear_retry_flags(bio);
@@ -55,8 +67,12 @@ static long on_bio(BIO *bio, int what, const char *bytes, size_t length, int arg
 	(void)length, (void)argi, (void)argl;
 	if (what == BIO_CB_READ && !may_read(handshake, bio))
 		return -1;
-	if (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0)
+	if (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0) {
 		note_received(handshake, bytes, *processed);
+		/* They end here, before OpenSSL sees them. */
+		if (too_many_certificates(handshake))
+			return -1;
+	}
 	if (what == (BIO_CB_WRITE | BIO_CB_RETURN) && result > 0)
 		records_feed(&handshake->sent, (const uint8_t *)bytes, *processed);
 	return result;
@@ -136,6 +152,14 @@ static enum proto_error fail_openssl(struct handshake *handshake, unsigned long 
 				reason ? reason : "TLS protocol error");
 }
 
+static enum proto_error fail_too_many(struct proto_status *status)
+{
+	proto_status_set(status, PROTO_CERTIFICATE_REJECTED, PROTO_STAGE_HANDSHAKE, 0,
+			 "the peer sent more than %d certificates", VERIFY_CERTS_MAX);
+	cert_error_name(status->x509, sizeof(status->x509), X509_V_ERR_CERT_CHAIN_TOO_LONG);
+	return status->error;
+}
+
 static enum proto_error explain(struct handshake *handshake, int ssl_error, int sys_errno)
 {
 	struct proto_status *status = handshake->status;
@@ -151,6 +175,8 @@ static enum proto_error explain(struct handshake *handshake, int ssl_error, int 
 		return proto_status_set(status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, 0,
 					"the peer sent more than %d bytes before its Finished",
 					HANDSHAKE_BYTES_MAX);
+	if (too_many_certificates(handshake))
+		return fail_too_many(status);
 	if (code)
 		return fail_openssl(handshake, code);
 	return fail_closed(status, ssl_error == SSL_ERROR_SYSCALL ? sys_errno : 0);
@@ -236,6 +262,7 @@ enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *lo
 
 	*handshake = (struct handshake){
 		.loop = loop, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
+		.received.clear = note_clear,
 	};
 	ev_io_init(&handshake->io, on_io, fd, EV_READ);
 	error = verify_init(&handshake->verify, ssl, wanted, anchors, status);
@@ -312,61 +339,10 @@ enum proto_error handshake_keys(struct handshake *handshake, struct session_keys
 				"the keys could not be derived");
 }
 
-static void hex(char *to, const uint8_t *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		sprintf(to + 2 * i, "%02x", bytes[i]);
-}
-
-static void group_name(struct proto_session *session, SSL *ssl)
-{
-	EVP_PKEY *key = NULL;
-	char name[sizeof(((struct proto_session *)0)->group)] = "";
-	const char *tls_name;
-
-	if (SSL_get_peer_tmp_key(ssl, &key) == 1 &&
-	    EVP_PKEY_get_group_name(key, name, sizeof(name), NULL) != 1)
-		snprintf(name, sizeof(name), "%s", EVP_PKEY_get0_type_name(key));
-	EVP_PKEY_free(key);
-	tls_name = SSL_group_to_name(ssl, OBJ_sn2nid(name));
-	snprintf(session->group, sizeof(session->group), "%s", tls_name ? tls_name : name);
-}
-
-static void peer_facts(struct proto_session *session, const X509 *cert)
-{
-	struct tm not_after;
-	uint8_t sha256[32];
-
-	cert_subject(session->peer_subject, sizeof(session->peer_subject), cert);
-	if (cert_digest(cert, PROTO_PIN_CERT, sha256))
-		hex(session->peer_cert_sha256, sha256, sizeof(sha256));
-	if (cert_digest(cert, PROTO_PIN_SPKI, sha256))
-		hex(session->peer_spki_sha256, sha256, sizeof(sha256));
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &not_after))
-		strftime(session->peer_not_after, sizeof(session->peer_not_after),
-			 "%Y-%m-%dT%H:%M:%SZ", &not_after);
-}
-
 void handshake_facts(const struct handshake *handshake, struct proto_session *session)
 {
-	SSL *ssl = handshake->ssl;
-	const SSL_CIPHER *suite = SSL_get_current_cipher(ssl);
-	const struct cipher *cipher = cipher_of_suite(suite);
-	const X509 *cert = SSL_get0_peer_certificate(ssl);
-	const unsigned char *alpn;
-	unsigned int n_alpn;
-
-	SSL_get0_alpn_selected(ssl, &alpn, &n_alpn);
-	snprintf(session->version, sizeof(session->version), "%s", SSL_get_version(ssl));
-	snprintf(session->cipher, sizeof(session->cipher), "%s", SSL_CIPHER_get_name(suite));
-	snprintf(session->kernel_cipher, sizeof(session->kernel_cipher), "%s",
-		 cipher ? cipher->name : "");
-	group_name(session, ssl);
-	snprintf(session->alpn, sizeof(session->alpn), "%.*s", (int)n_alpn, (const char *)alpn);
+	facts_fill(session, handshake->ssl);
 	snprintf(session->verified_by, sizeof(session->verified_by), "%s",
 		 verify_by(&handshake->verify));
-	session->resumed = SSL_session_reused(ssl);
-	if (cert)
-		peer_facts(session, cert);
 	ERR_clear_error();
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "daemon/keys.h"
+#include "daemon/messages.h"
 #include "daemon/records.h"
 #include "daemon/verify.h"
 
@@ -31,6 +32,7 @@ struct handshake {
 	struct proto_status *status;	/* borrowed; filled on failure */
 	void (*done)(struct handshake *handshake, enum proto_error error);
 	struct records sent, received;
+	struct messages messages;	/* received */
 	size_t bytes;			/* received, all in all */
 	unsigned int reads;		/* in this turn of the loop */
 	char greeting[5];		/* the first bytes received, to tell what is not TLS */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define CHANGE_CIPHER_SPEC 20
+#define HANDSHAKE 22
 
 static void record_done(struct records *records)
 {
@@ -25,6 +26,8 @@ static size_t feed_some(struct records *records, const uint8_t *bytes, size_t n)
 
 	n = n < want ? n : want;
 	kept = n < room ? n : room;
+	if (in_body && records->clear && !records->ciphered && records->header[0] == HANDSHAKE)
+		records->clear(records, bytes, n);
 	memcpy(records->header + records->have, bytes, kept);
 	records->have += kept;
 	if (in_body)

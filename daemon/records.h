@@ -12,6 +12,8 @@
 #define RECORD_HEADER 5
 
 struct records {
+	/* If set: gets what is in the clear of handshake messages (type 22). */
+	void (*clear)(struct records *records, const uint8_t *bytes, size_t n);
 	uint8_t header[RECORD_HEADER + 8];
 	size_t have;			/* of the header, and of the first bytes behind it */
 	size_t left;			/* of the record's body */

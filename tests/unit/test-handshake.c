@@ -2,6 +2,7 @@
 #include "tests/unit/pipe.h"
 
 #include "daemon/cert.h"
+#include "daemon/facts.h"
 #include "daemon/handshake.h"
 
 #include <signal.h>
@@ -506,6 +507,32 @@ static void test_certificates_that_are_too_large(void **state)
 	ASN1_OCTET_STRING_free(data);
 }
 
+/* They are counted before OpenSSL makes anything of them. */
+static void test_too_many_certificates(void **state)
+{
+	static const size_t chunks[] = { 0, 1, 100 };
+
+	for (size_t i = 0; i < 2 * array_size(chunks); i++) {
+		SSL_CTX *server = server_ctx(&leaf, GCM);
+		bool too_many = i % 2;
+		_game_ game;
+
+		for (int j = 0; j < VERIFY_CERTS_MAX - 1 + too_many; j++)
+			SSL_CTX_add1_chain_cert(server, ca.cert);
+		game_init(&game, client_ctx(), server);
+		game.peer.chunk = chunks[i / 2];
+		game_run(&game);
+		if (!too_many) {
+			check_stands(&game);
+			check_keys(&game);
+			continue;
+		}
+		check_failed(&game, PROTO_CERTIFICATE_REJECTED, "more than 10 certificates");
+		assert_string_equal(game.status.x509, "X509_V_ERR_CERT_CHAIN_TOO_LONG");
+		assert_null(SSL_get_peer_cert_chain(game.handshake.ssl));
+	}
+}
+
 /* --- application protocols */
 
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *n,
@@ -823,6 +850,7 @@ int main(void)
 		cmocka_unit_test(test_server_that_wants_a_client_certificate),
 		cmocka_unit_test(test_rejected_certificate),
 		cmocka_unit_test(test_certificates_that_are_too_large),
+		cmocka_unit_test(test_too_many_certificates),
 		cmocka_unit_test(test_alpn),
 		cmocka_unit_test(test_alpn_that_was_not_offered),
 		cmocka_unit_test(test_flood_of_hello_requests),

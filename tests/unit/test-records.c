@@ -130,6 +130,39 @@ static void test_largest_record(void **state)
 	assert_int_equal(records.have, 0);
 }
 
+static uint8_t clear[4096];
+static size_t n_clear;
+
+static void note_clear(struct records *records, const uint8_t *bytes, size_t n)
+{
+	memcpy(clear + n_clear, bytes, n);
+	n_clear += n;
+}
+
+/* Of handshake records alone, and only before ChangeCipherSpec. */
+static void test_what_is_in_the_clear(void **state)
+{
+	struct stream stream = { .n = 0 };
+
+	put(&stream, 22, 300, 1);
+	put(&stream, 21, 2, 1);
+	put(&stream, 22, 5, 7);
+	put(&stream, 20, 1, 1);
+	put(&stream, 22, 40, 0x70);
+	for (size_t chunk = 1; chunk <= stream.n; chunk++) {
+		struct records records = { .clear = note_clear };
+
+		n_clear = 0;
+		for (size_t at = 0; at < stream.n; at += chunk)
+			records_feed(&records, stream.bytes + at,
+				     stream.n - at < chunk ? stream.n - at : chunk);
+		assert_int_equal(n_clear, 305);
+		assert_memory_equal(clear, stream.bytes + 5, 300);
+		assert_memory_equal(clear + 300, stream.bytes + 305 + 7 + 5, 5);
+		assert_int_equal(records.n_protected, 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_counts_on_and_keeps_the_last),
 		cmocka_unit_test(test_tells_an_incomplete_record),
 		cmocka_unit_test(test_largest_record),
+		cmocka_unit_test(test_what_is_in_the_clear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
