@@ -52,6 +52,8 @@ def settle(daemon):
     try:
         with Peer() as peer:
             check_good(ask(daemon, peer, trust=trusting("ca")))
+        # The last that it makes by itself, and it has then closed what it was born with.
+        wait_until(daemon.resolvers, 5, "a resolver")
     except BaseException:
         daemon.abandon()
         raise

@@ -144,6 +144,10 @@ class Daemon:
             found += [child for child, parent in parents.items() if parent == pid]
         return found[1:]
 
+    def resolvers(self):
+        """Those among them that look up names, or would."""
+        return [pid for pid in self.children() if _command(pid) == "ktlsd-resolver"]
+
     def pids(self):
         return [self.pid, *self.children()]
 
@@ -227,6 +231,14 @@ def _stat(pid):
     """The fields of /proc/PID/stat from the state on, behind a name that may contain anything."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         return file.read().rpartition(")")[2].split()
+
+
+def _command(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _field(path, name):
