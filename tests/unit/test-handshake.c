@@ -809,6 +809,7 @@ static void test_cipher_that_the_kernel_has_not(void **state)
 static void test_resumed_session(void **state)
 {
 	SSL_CTX *client = client_ctx(), *server = server_ctx(&leaf, GCM);
+	struct proto_session facts = { 0 };
 	SSL_SESSION *session;
 
 	SSL_CTX_clear_options(client, SSL_OP_NO_TICKET);
@@ -829,6 +830,8 @@ static void test_resumed_session(void **state)
 		SSL_set_session(game.handshake.ssl, session);
 		game_run(&game);
 		check_failed(&game, PROTO_INTERNAL_ERROR, "not verified");
+		handshake_facts(&game.handshake, &facts);
+		assert_true(facts.resumed);
 		check_not_offloadable(&game, "resumed");
 	}
 	SSL_SESSION_free(session);

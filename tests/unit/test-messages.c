@@ -100,6 +100,9 @@ static void test_lengths_that_do_not_fit(void **state)
 	memcpy(stream.bytes, cut, sizeof(cut));
 	stream.n = sizeof(cut);
 	assert_int_equal(count(&stream, 1), 0);
+	/* The last length of the list is taken from what follows, and the list is over. */
+	put_message(&stream, 11, 100);
+	assert_int_equal(count(&stream, 1), 1);
 }
 
 int main(void)
