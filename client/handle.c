@@ -42,8 +42,6 @@ struct ktls *ktls_new(void)
 
 struct ktls *ktls_free(struct ktls *k)
 {
-	int kept = errno;
-
 	if (!k)
 		return NULL;
 	proto_writer_deinit(&k->writer);
@@ -52,7 +50,6 @@ struct ktls *ktls_free(struct ktls *k)
 	close_fd(&k->tls);
 	proto_connect_deinit(&k->request);
 	free(k);
-	errno = kept;
 	return NULL;
 }
 

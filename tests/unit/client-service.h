@@ -16,6 +16,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -84,7 +85,13 @@ static inline void service_listen(struct service *service, int backlog)
 
 static inline void service_run(struct service *service)
 {
+	sigset_t all, former;
+
+	/* The signals of a test are its own. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &former);
 	assert_int_equal(pthread_create(&service->thread, NULL, service_thread, service), 0);
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
 	service->running = true;
 }
 

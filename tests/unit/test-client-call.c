@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <time.h>
 #include <valgrind/valgrind.h>
 
@@ -149,6 +150,18 @@ static void serve_answer_and_more(struct service *service, int caller)
 	service_send(caller, both, length + 2, service->pair, 1);
 }
 
+static void serve_other_index(struct service *service, int caller)
+{
+	size_t length;
+	_cleanup_free_ char *text = proto_session_encode(&session_sample, &length);
+	char *index = strstr(text, "\"fileDescriptor\":0");
+
+	service_hear(service, caller);
+	if (index)
+		index[strlen("\"fileDescriptor\":")] = '1';
+	service_send(caller, text, length + 1, service->pair, 1);
+}
+
 static void serve_refusal_with_socket(struct service *service, int caller)
 {
 	service_hear(service, caller);
@@ -168,6 +181,7 @@ static const struct {
 	{ serve_garbage, KTLS_PROTOCOL, EBADMSG, false, "service", "not one of ktlsd's" },
 	{ serve_too_much, KTLS_PROTOCOL, EBADMSG, false, "service", "larger than" },
 	{ serve_no_socket, KTLS_PROTOCOL, EBADMSG, false, "service", "did not come with it" },
+	{ serve_other_index, KTLS_PROTOCOL, EBADMSG, false, "service", "did not come with it" },
 	{ serve_plain_socket, KTLS_NOT_ENCRYPTED, EPROTO, false, "handover", "no TCP socket" },
 	{ serve_file, KTLS_NOT_ENCRYPTED, ENOTSOCK, false, "handover", "no TCP socket" },
 	{ serve_two_answers, KTLS_BUSY, EAGAIN, false, "request", "" },
@@ -197,8 +211,11 @@ static void test_failures(void **state)
 		struct ktls *k = ask(service);
 		int r = manners[i % 2](k);
 
-		print_message("# row %zu: %s\n", row, ktls_get_message(k));
 		assert_failed(k, r, failures[row].err, failures[row].status);
+		print_message("# row %zu: %s\n", row, ktls_get_message(k));
+		/* What came is gone by now, and does not wait for the handle's end. */
+		service_join(service);
+		assert_int_equal(count_descriptors(), before + 3);
 		assert_string_equal(ktls_get_stage(k), failures[row].stage);
 		assert_non_null(strstr(ktls_get_message(k), failures[row].message));
 		assert_int_equal(ktls_get_retry(k), failures[row].retry);
@@ -263,14 +280,25 @@ static int64_t now_ms(void)
 	return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
 }
 
+static void on_alarm(int number)
+{
+}
+
+/* Signals or not. */
 static void test_silence_ends(void **state)
 {
+	struct itimerval often = { { 0, 20000 }, { 0, 20000 } }, never = { { 0 } };
+	struct sigaction action = { .sa_handler = on_alarm }, former;
 	struct service *service = service_new(serve_silence);
 	struct ktls *k = ask(service);
 	int64_t start = now_ms();
 
 	assert_int_equal(ktls_set_timeout(k, 50), 0);
+	assert_int_equal(sigaction(SIGALRM, &action, &former), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
 	assert_failed(k, ktls_connect(k), ETIMEDOUT, KTLS_SILENT);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_int_equal(sigaction(SIGALRM, &former, NULL), 0);
 	assert_in_range(now_ms() - start, 50 + KTLS_MARGIN_MS, 50 + KTLS_MARGIN_MS + 10000);
 	assert_non_null(strstr(ktls_get_message(k), "2050 ms"));
 	assert_true(ktls_get_retry(k));
@@ -310,6 +338,7 @@ static void test_free_cancels(void **state)
 	while (k->state != CALL_RECEIVING)
 		assert_int_equal(ktls_step(k), 0);
 	assert_true(ktls_fd(k) >= 0);
+	assert_true(fcntl(ktls_fd(k), F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(ktls_events(k), POLLIN);
 	assert_null(ktls_free(k));
 	service_join(service);

@@ -184,6 +184,7 @@ static const struct {
 	{ { { { RECORD_HANDSHAKE, 4, 0, 0, 0 }, 5 }, { CLOSE_NOTIFY } }, 0, "", "" },
 	{ { { { RECORD_HANDSHAKE, 24, 0, 0, 1, 0 }, 6 } }, 3, "", "change keys" },
 	{ { { { 24, 1 }, 2 } }, 3, "", "unknown type 24" },
+	{ { { { 24 }, 1 } }, 3, "", "unknown type 24" },
 	{ { { { UNTYPED, 'x' }, 2 } }, 3, "", "unknown type 0" },
 	{ { { { FAILURE, EINTR }, 2 }, { CLOSE_NOTIFY } }, 0, "", "" },
 	{ { { { FAILURE, EBADMSG }, 2 } }, 3, "", "peer: it sent no record of this session: Bad" },
@@ -301,6 +302,8 @@ static void echo(int flags)
 
 	assert_int_equal(fcntl(s->in[0], F_SETFL, flags), 0);
 	assert_int_equal(fcntl(s->out[1], F_SETFL, flags), 0);
+	/* Less than a record, so that a write that may not block is cut short. */
+	assert_int_equal(fcntl(s->out[1], F_SETPIPE_SZ, 4096), 4096);
 	setting_start(s);
 	feed_start(&feed, &s->in[1]);
 	assert_int_equal(pthread_create(&thread, NULL, echo_thread, s), 0);

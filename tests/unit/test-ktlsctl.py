@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,7 @@ class Service:
         self.answer = answer
         self.handed = handed
         self.request = None
+        self.descriptors = None  # the caller's first three
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen()
@@ -75,6 +77,8 @@ class Service:
                     return
                 text += piece
             self.request = json.loads(text[:-1])
+            pid = struct.unpack("iII", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            self.descriptors = [os.readlink(f"/proc/{pid[0]}/fd/{fd}") for fd in range(3)]
             control = []
             if self.handed:
                 control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
@@ -299,7 +303,7 @@ def standard_descriptors_that_are_closed(directory):
     with Service(directory, {"error": "io.ktlsd.Busy"}) as service:
         command = f'exec "{KTLSCTL}" --socket "{service.path}" connect a:1 <&- >&- 2>&-'
         same(subprocess.run(["sh", "-c", command], check=False, timeout=30).returncode, 4)
-    same(service.request["method"], "io.ktlsd.Connect")
+    same(service.descriptors, ["/dev/null"] * 3)
 
 
 def main():
