@@ -17,7 +17,7 @@
 #define ULP_NAME_MAX 16		/* the kernel's TCP_ULP_NAME_MAX */
 
 /* Loopback answers within microseconds; where a packet filter swallows it, we do not wait. */
-#define PROBE_WAIT_MS 500
+#define PROBE_WAIT_MS 250
 
 /* The kernel's structs are for all ciphers info, iv, key, salt, rec_seq, without a gap. */
 #define INFO_SIZE(iv, key, salt)								\
@@ -43,11 +43,12 @@ static const char *const field_names[N_FIELDS] = {
 /* What can be refused: its name in messages, and the cures that apply. */
 struct door {
 	const char *name;
-	enum { ON_ULP = 1, ON_KEYS = 2 } kind;
+	enum { ON_ULP = 1, ON_KEYS = 2, ON_LOOPBACK = 4 } kind;
 };
 
 static const struct door door_ulp = { "TCP_ULP", ON_ULP };
 static const struct door door_ulp_back = { "the read-back of TCP_ULP", ON_KEYS };
+static const struct door door_loopback = { "the trial on loopback", ON_LOOPBACK };
 
 /* Of one direction. */
 struct direction {
@@ -81,6 +82,9 @@ static const struct {
 	{ ON_KEYS, EINVAL, false, "this kernel does not take the cipher" },
 	{ ON_KEYS, EBUSY, false, "the keys of this direction are not there, or not the first" },
 	{ ON_KEYS, ENOPROTOOPT, false, "the socket has no TLS layer" },
+	{ ON_LOOPBACK, EADDRNOTAVAIL, false, "the interface lo has no address, or is down" },
+	{ ON_LOOPBACK, ENETUNREACH, false, "the interface lo has no address, or is down" },
+	{ ON_LOOPBACK, ETIMEDOUT, false, "a packet filter holds up what goes over lo" },
 	{ ON_ULP | ON_KEYS, ENOMEM, true, "the kernel has no memory left" },
 	{ ON_ULP | ON_KEYS, ENOBUFS, true, "the kernel has no memory left" },
 	{ ON_ULP | ON_KEYS, EPERM, false, "a security module or system call filter forbids it" },
@@ -294,14 +298,14 @@ static int round_trip(int fd)
 	return n == sizeof(sent) && memcmp(sent, got, sizeof(sent)) == 0 ? 0 : EBADMSG;
 }
 
-static int probe_cipher(const struct cipher *cipher)
+static int probe_cipher(struct kernel *kernel, const struct cipher *cipher)
 {
 	_cleanup_fd_ int fd = probe_socket();
 	struct session_keys keys = { .cipher = cipher, .version = TLS_1_2_VERSION };
 	struct proto_status status;
 
 	if (fd < 0)
-		return -fd;
+		return kernel->loopback_errno = -fd;
 	if (kernel_attach(fd, &status) != PROTO_OK ||
 	    kernel_install(fd, &keys, &status) != PROTO_OK)
 		return status.sys_errno ? status.sys_errno : EBADMSG;
@@ -326,9 +330,11 @@ int kernel_ulp_errno(void)
 bool kernel_probe(struct kernel *kernel)
 {
 	*kernel = (struct kernel){ .ulp_errno = kernel_ulp_errno() };
-	for (size_t i = 0; i < n_ciphers && i < KERNEL_CIPHERS_MAX; i++)
-		kernel->cipher_errno[i] = kernel->ulp_errno ? kernel->ulp_errno
-							    : probe_cipher(&ciphers[i]);
+	for (size_t i = 0; i < n_ciphers && i < KERNEL_CIPHERS_MAX; i++) {
+		int known = kernel->ulp_errno ? kernel->ulp_errno : kernel->loopback_errno;
+
+		kernel->cipher_errno[i] = known ? known : probe_cipher(kernel, &ciphers[i]);
+	}
 	return kernel_takes_any(kernel);
 }
 
@@ -349,5 +355,7 @@ enum proto_error kernel_unavailable(const struct kernel *kernel, struct proto_st
 {
 	if (kernel->ulp_errno)
 		return refuse(status, &door_ulp, kernel->ulp_errno, NULL);
+	if (kernel->loopback_errno)
+		return refuse(status, &door_loopback, kernel->loopback_errno, NULL);
 	return refuse(status, &directions[0].set, kernel->cipher_errno[0], &ciphers[0]);
 }

@@ -13,6 +13,7 @@
 /* What this kernel was found to take over, by trying on TCP sockets of our own on loopback. */
 struct kernel {
 	int ulp_errno;	/* 0, or why TCP_ULP "tls" was refused: ENOENT is a missing module */
+	int loopback_errno;	/* 0, or why there was no socket to try on */
 	int cipher_errno[KERNEL_CIPHERS_MAX];	/* of each row of ciphers[]; 0: both directions
 						 * were installed, and a record went through */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* link: -Wl,--wrap=setsockopt,--wrap=getsockopt,--wrap=socket,--wrap=recv,--wrap=OPENSSL_cleanse */
+/* link: -Wl,--wrap=setsockopt,--wrap=getsockopt,--wrap=socket,--wrap=recv,--wrap=connect */
+/* link: -Wl,--wrap=OPENSSL_cleanse */
 #include "tests/unit/unit.h"
 
 #include "daemon/kernel.h"
@@ -24,6 +25,8 @@ int __real_socket(int family, int type, int protocol);
 int __wrap_socket(int family, int type, int protocol);
 ssize_t __real_recv(int fd, void *buffer, size_t n, int flags);
 ssize_t __wrap_recv(int fd, void *buffer, size_t n, int flags);
+int __real_connect(int fd, const struct sockaddr *address, socklen_t size);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
 void __real_OPENSSL_cleanse(void *buffer, size_t n);
 void __wrap_OPENSSL_cleanse(void *buffer, size_t n);
 
@@ -37,6 +40,7 @@ static struct {
 	int errors[N_CALLS];		/* what each call fails with */
 	int no_cipher;			/* cipher type that has no module; 0: all have */
 	int no_family;
+	int connect_error, connects;
 	bool broken_ccm;
 	bool ulp_needs_connection;
 	char log[64];			/* the calls, a letter each */
@@ -158,6 +162,13 @@ ssize_t __wrap_recv(int fd, void *buffer, size_t n, int flags)
 	if (fake.broken_ccm && head.cipher_type == TLS_CIPHER_AES_CCM_128)
 		return fail_with(EBADMSG);
 	return __real_recv(fd, buffer, n, flags);
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	fake.connects++;
+	return fake.connect_error ? fail_with(fake.connect_error)
+				  : __real_connect(fd, address, size);
 }
 
 void __wrap_OPENSSL_cleanse(void *buffer, size_t n)
@@ -497,6 +508,35 @@ static void test_probe_sees_a_wrong_read_back(void **state)
 	assert_int_equal(kernel.cipher_errno[0], EBADMSG);
 }
 
+/* Not tried is not refused: the text says which. Nothing is waited for twice. */
+static void test_probe_without_loopback(void **state)
+{
+	static const struct {
+		int error;
+		const char *cure;
+	} rows[] = {
+		{ EADDRNOTAVAIL, "lo has no address" }, { ETIMEDOUT, "a packet filter" },
+		{ EACCES, "Permission denied" },
+	};
+
+	for (size_t i = 0; i < array_size(rows); i++) {
+		struct kernel kernel;
+		struct proto_status status;
+
+		fake_reset();
+		fake.connect_error = rows[i].error;
+		check_probe(&kernel, false);
+		assert_in_range(fake.connects, 1, 2);
+		assert_int_equal(kernel.ulp_errno, 0);
+		assert_int_equal(kernel.loopback_errno, rows[i].error);
+		assert_int_equal(kernel_unavailable(&kernel, &status),
+				 PROTO_KERNEL_TLS_UNAVAILABLE);
+		assert_int_equal(status.sys_errno, rows[i].error);
+		assert_non_null(strstr(status.message, "trial on loopback failed"));
+		assert_non_null(strstr(status.message, rows[i].cure));
+	}
+}
+
 static void test_ulp_on_an_unconnected_socket(void **state)
 {
 	fake_reset();
@@ -523,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_probe_without_any_cipher),
 		cmocka_unit_test(test_probe_sees_what_cannot_be_decrypted),
 		cmocka_unit_test(test_probe_sees_a_wrong_read_back),
+		cmocka_unit_test(test_probe_without_loopback),
 		cmocka_unit_test(test_ulp_on_an_unconnected_socket),
 	};
 
