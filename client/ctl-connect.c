@@ -250,10 +250,13 @@ static const char *failure_cause(const struct ktls *k)
 int ctl_failure(const struct ktls *k)
 {
 	enum ktls_status status = ktls_get_status(k);
-	const char *cause = failure_cause(k);
+	const char *parameter = ktls_get_parameter(k), *cause = failure_cause(k);
 
-	fprintf(stderr, "ktlsctl: %s: %s%s%s (%s)\n", ktls_get_stage(k), ktls_get_message(k),
-		cause ? ": " : "", cause ?: "", ktls_status_name(status));
+	fprintf(stderr, "ktlsctl: %s: ", ktls_get_stage(k));
+	if (parameter && !strstr(ktls_get_message(k), parameter))
+		fprintf(stderr, "%s: ", parameter);
+	fprintf(stderr, "%s%s%s (%s)\n", ktls_get_message(k), cause ? ": " : "", cause ?: "",
+		ktls_status_name(status));
 	return ktls_status_who(status);
 }
 

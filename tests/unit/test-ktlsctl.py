@@ -149,6 +149,17 @@ def an_errno_is_told_once(directory):
 
 
 @test
+def the_parameter_is_told_once(directory):
+    for message, told in (("there is no such policy", "policy.name: there is no such policy"),
+                          ("policy.name is empty", "policy.name is empty")):
+        answer = {"error": "org.varlink.service.InvalidParameter",
+                  "parameters": {"parameter": "policy.name", "message": message}}
+        with Service(directory, answer) as service:
+            result = run("--socket", service.path, "connect", "example.org:443")
+        expect(result, 1, f"ktlsctl: request: {re.escape(told)} \\(InvalidParameter\\)\n")
+
+
+@test
 def verbose_tells_all_that_the_service_said(directory):
     answer = {"error": "io.ktlsd.CertificateRejected",
               "parameters": {"stage": "handshake", "message": "certificate has expired",
