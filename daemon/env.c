@@ -38,6 +38,8 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct config *config
 	env->trust = trust_new(config, &message);
 	if (!env->trust)
 		log_line(log, LOG_ERR, "%s", message ? message : "out of memory");
+	else if (message)
+		log_line(log, LOG_WARNING, "%s", message);
 	return env->trust && probe(env);
 }
 
