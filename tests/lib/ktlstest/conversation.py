@@ -33,6 +33,7 @@ class Conversation(threading.Thread):
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         self.accepted_at = time.monotonic()
+        self.stepped = threading.Event()  # the plan's step was reached
         self.dripping = False
         self.raw = b""  # what came up to and with the ClientHello
         self.hello = None
@@ -81,6 +82,7 @@ class Conversation(threading.Thread):
 
     def _step(self, name):
         if self.plan.step == name:
+            self.stepped.set()
             ACTIONS[self.plan.action](self)
 
     def _mark_gone(self, how):

@@ -129,8 +129,8 @@ class Refusing:
 class Blackhole:
     """A port of loopback that answers no SYN: a listener whose queue is full and stays so."""
 
-    def __init__(self, family=socket.AF_INET, port=0):
-        self.host = LOOPBACK[family]
+    def __init__(self, family=socket.AF_INET, port=0, host=None):
+        self.host = host or LOOPBACK[family]
         self.sockets = []
         try:
             listener = self._socket(family)
