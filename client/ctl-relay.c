@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* RFC 5246, 6.2.1, 7.2, 7.4; RFC 8446, 4. */
@@ -45,6 +46,7 @@ void relay_init(struct relay *relay, int sock, int in, int out)
 	relay->message[0] = '\0';
 	relay->cut = false;
 	relay->up.in_errno = relay->up.sock_errno = 0;
+	relay->up.unsent = 0;
 	relay->up.done = false;
 }
 
@@ -126,10 +128,12 @@ static int relay_up(struct relay *relay)
 			up->in_errno = errno;
 			return -1;
 		}
+		up->unsent = n > 0 ? n : 0;
 		if (n > 0 && send_data(relay, up->buffer, n) < 0) {
 			up->sock_errno = errno;
 			return -1;
 		}
+		up->unsent = 0;
 	}
 	if (send_close_notify(relay, 0) < 0) {
 		up->sock_errno = errno;
@@ -255,6 +259,19 @@ static int relay_down(struct relay *relay)
 }
 
 /*
+ * Whether there was more to say when the peer ended: under TLS 1.2 its close_notify ends both
+ * directions (RFC 5246, 7.2.1). A stdin that is merely open is no loss.
+ */
+static bool interrupted(const struct relay *relay)
+{
+	int waiting = 0;
+
+	if (relay->up.unsent)
+		return true;
+	return ioctl(relay->in, FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
+/*
  * Both directions have ended. Of two failures the one at the root is told: an error of the stream,
  * such as a reset, may show up in the sending direction alone, and the receiving one then sees no
  * more than an end.
@@ -267,8 +284,11 @@ static int relay_end(struct relay *relay, int status)
 		return relay_fail(relay, KTLS_WHO_CALLER, "stdin: %s", strerror(up->in_errno));
 	if (relay->cut && up->sock_errno && up->sock_errno != EPIPE)
 		return take_break(relay, up->sock_errno);
-	if (status == KTLS_WHO_NOBODY && !up->done)
-		send_close_notify(relay, MSG_DONTWAIT);
+	if (status != KTLS_WHO_NOBODY || up->done)
+		return status;
+	send_close_notify(relay, MSG_DONTWAIT);
+	if (interrupted(relay))
+		return relay_fail(relay, KTLS_WHO_PEER, "peer: it ended before all of stdin was sent");
 	return status;
 }
 

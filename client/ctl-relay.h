@@ -27,6 +27,7 @@ struct relay {
 	struct relay_up {
 		int in_errno;	/* reading failed: what the peer got is not all there was */
 		int sock_errno; /* sending failed */
+		size_t unsent;	/* read, and not yet all sent */
 		bool done;	/* the peer has been told our end */
 		char buffer[128 * 1024];
 	} up;
