@@ -23,7 +23,7 @@ SHELL := /bin/bash
 Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
-PACKAGES := gcc clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
+PACKAGES := gcc g++ clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
 	libcmocka-dev openssl valgrind strace iproute2 kmod mandoc man-db ca-certificates universal-ctags \
 	user-mode-linux stunnel4 gnutls-bin nginx-light
 

@@ -8,9 +8,9 @@ import os
 import socket
 import subprocess
 
-from ktlstest import ktls
+from ktlstest import door, ktls
 from ktlstest.asking import AT_ONCE, ask, check_descriptors, check_gone, check_good, settle, trusting
-from ktlstest.daemon import TOP, Daemon
+from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected, check_error
 from ktlstest.peer import Peer
 from ktlstest.sniff import Sniffer
@@ -24,26 +24,25 @@ class Door(Daemon):
     """ktlsd with a door to the kernel that can be told to refuse; an ordinary one while it is not told."""
 
     def __init__(self):
-        self.door = f"/tmp/door.{os.getpid()}"
+        self.orders = f"/tmp/door.{os.getpid()}"
         self.say("")
-        preload = os.path.join(TOP, "build", "door.so")
-        super().__init__(env={"LD_PRELOAD": preload, "DOOR": self.door})
+        super().__init__(env=door.environment(self.orders))
         settle(self)
 
     def say(self, text):
-        with open(self.door, "w", encoding="ascii") as file:
+        with open(self.orders, "w", encoding="ascii") as file:
             file.write(text)
 
 
-def ask_refused(door, peer, call, number):
+def ask_refused(ktlsd, peer, call, number):
     """One request with the door told; whatever socket comes back, the canary is written to it."""
     canary = os.urandom(16).hex().encode()
     with Sniffer(peer.port) as sniffer:
-        door.say(f"{call} {number}")
+        ktlsd.say(f"{call} {number}")
         try:
-            reply = ask(door, peer, trust=trusting("ca"))
+            reply = ask(ktlsd, peer, trust=trusting("ca"))
         finally:
-            door.say("")
+            ktlsd.say("")
         for fd in reply.fds:
             os.write(fd, canary)
         check_gone(peer)
@@ -52,25 +51,25 @@ def ask_refused(door, peer, call, number):
 
 
 @test("{call} refused with {error}", cases=[{"call": c, "error": e} for c in CALLS for e in ERRNOS])
-def refused(door, call, error):
-    with Peer() as peer, ask_refused(door, peer, call, getattr(errno, error)) as reply:
+def refused(ktlsd, call, error):
+    with Peer() as peer, ask_refused(ktlsd, peer, call, getattr(errno, error)) as reply:
         check_error(reply, "KernelTlsUnavailable", "install", errno=error, text=call.removeprefix("get_"),
                     within=AT_ONCE)
     with Peer() as peer:
-        check_good(ask(door, peer, trust=trusting("ca")))
-    check_descriptors(door)
+        check_good(ask(ktlsd, peer, trust=trusting("ca")))
+    check_descriptors(ktlsd)
 
 
 @test("{call} that lies, and has not happened", cases=[{"call": c} for c in CALLS])
-def lying(door, call):
+def lying(ktlsd, call):
     """A security module or a faulty kernel may say yes to what it did not do. The read-back is what counts."""
-    with Peer() as peer, ask_refused(door, peer, call, 0) as reply:
+    with Peer() as peer, ask_refused(ktlsd, peer, call, 0) as reply:
         check_error(reply, "KernelTlsUnavailable", "install")
-    check_descriptors(door)
+    check_descriptors(ktlsd)
 
 
 @test("the canary that these tests look for is seen where it is in clear")
-def control(door):
+def control(ktlsd):
     canary = os.urandom(16).hex().encode()
     with Peer() as peer, Sniffer(peer.port) as sniffer:
         with socket.create_connection((peer.host, peer.port)) as plain:
@@ -82,10 +81,10 @@ def control(door):
 
 @test("nothing is in clear in success, cipher {cipher}", cases=[
     {"cipher": c} for c in ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305")])
-def success(door, cipher):
+def success(ktlsd, cipher):
     canary = os.urandom(16).hex().encode()
     with Peer(ciphers=cipher) as peer, Sniffer(peer.port) as sniffer:
-        with check_connected(ask(door, peer, trust=trusting("ca")), cipher=cipher) as sock:
+        with check_connected(ask(ktlsd, peer, trust=trusting("ca")), cipher=cipher) as sock:
             sock.sendall(canary)
             check_equal(ktls.recv_exactly(sock, len(canary)), canary, "the echo")
         peer.connection().wait_gone()
@@ -108,14 +107,14 @@ def hide_module(name):
 
 
 @test("the kernel's own gcm module is not to be had")
-def without_gcm(door):
+def without_gcm(ktlsd):
     """Real, with no door between: TCP_ULP succeeds, TLS_TX would not, and a naive program would now write plain text."""
     path = hide_module("gcm")
     canary = os.urandom(16).hex().encode()
     try:
         with Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer, Sniffer(peer.port) as sniffer:
-            # door's daemon was started when gcm was there: it offers what is refused only now.
-            reply = ask(door, peer, trust=trusting("ca"))
+            # This ktlsd was started when gcm was there: it offers what is refused only now.
+            reply = ask(ktlsd, peer, trust=trusting("ca"))
             for fd in reply.fds:
                 os.write(fd, canary)
             check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="gcm")
@@ -144,7 +143,7 @@ def capabilities(pid):
 
 
 @test("tls.ko absent, started without privilege: the error says so, and how to mend it")
-def without_module(door):
+def without_module(ktlsd):
     modules("-r", "tls")
     with Daemon(user="nobody") as daemon, Peer() as peer:
         reply = ask(daemon, peer, trust=trusting("ca"))
@@ -165,7 +164,7 @@ def without_module(door):
 
 
 @test("tls.ko absent, started as root: the first request is served, without privilege from then on")
-def as_root(door):
+def as_root(ktlsd):
     modules("-r", "tls")
     with Daemon() as daemon, Peer() as peer:
         check_good(ask(daemon, peer, trust=trusting("ca")))

@@ -7,7 +7,7 @@ KTLSTEST_SLOWNESS stretches the times, for a daemon under valgrind.
 import os
 import time
 
-from ktlstest import ktls, pki
+from ktlstest import door, ktls, pki
 from ktlstest.expect import check_connected
 from ktlstest.peer import Peer
 from ktlstest.tap import check_between, check_equal, wait_until
@@ -44,7 +44,8 @@ def check_echo(sock, size=40000):
 def check_good(reply, verified_by="chain+name"):
     """A success, through which data goes to an echoing peer and back."""
     with check_connected(reply, verifiedBy=verified_by) as sock:
-        check_echo(sock)
+        if not door.FAKE_KERNEL:
+            check_echo(sock)
 
 
 def settle(daemon):

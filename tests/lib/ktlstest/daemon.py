@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from ktlstest import tap, wire
+from ktlstest import door, tap, wire
 
 TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../.."))
 READY_TIMEOUT = 60.0  # valgrind needs most of it
@@ -76,6 +76,7 @@ class Daemon:
         command = [*prefix, binary(), "--config", self.config_path, "--socket", self.socket_path,
                    *arguments]
         environment = dict(os.environ, NOTIFY_SOCKET=os.path.join(self.directory, "notify"))
+        environment.update(door.environment() if door.FAKE_KERNEL else {})
         environment.update(env or {})
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
