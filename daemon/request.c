@@ -255,11 +255,14 @@ static void check_outcome(struct request *r)
 {
 	enum proto_stage stage;
 
-	if (r->status.error != PROTO_OK || r->stage == array_size(stages))
+	if (r->stage == array_size(stages))
 		return;
 	stage = stages[r->stage].name;
-	proto_status_set(&r->status, PROTO_INTERNAL_ERROR, stage, 0,
-			 "the %s stage failed and did not say why", proto_stage_name(stage));
+	if (r->status.stage == PROTO_STAGE_NONE)
+		r->status.stage = stage;
+	if (r->status.error == PROTO_OK)
+		proto_status_set(&r->status, PROTO_INTERNAL_ERROR, stage, 0,
+				 "the %s stage failed and did not say why", proto_stage_name(stage));
 }
 
 /* The only way out. The owner may free the request in done. */

@@ -162,10 +162,11 @@ enum proto_frame proto_reader_fill(struct proto_reader *reader, int sock)
 
 const char *proto_reader_next(struct proto_reader *reader, size_t *length)
 {
-	const char *text = reader->buffer + reader->start;
+	const char *text;
 
 	if (!reader->waiting)
 		return NULL;
+	text = reader->buffer + reader->start;
 	*length = strlen(text);
 	reader->start += *length + 1;
 	reader->waiting--;
