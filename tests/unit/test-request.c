@@ -127,7 +127,7 @@ struct choice {
 static const struct choice policies[] = {
 	{ "allowed", 0, NOTHING, PROTO_OK, 0 },
 	{ "refused", 0, OF_TLS, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY },
-	{ "mistrusted", 0, OF_TRUST, PROTO_INVALID_PARAMETER, PROTO_STAGE_NONE },
+	{ "mistrusted", 0, OF_TRUST, PROTO_INVALID_PARAMETER, PROTO_STAGE_POLICY },
 	{ "no kernel", 0, OF_KERNEL, PROTO_KERNEL_TLS_UNAVAILABLE, PROTO_STAGE_INSTALL },
 	{ NULL }
 };
