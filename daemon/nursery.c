@@ -4,12 +4,16 @@
 #include "proto/limits.h"
 #include "proto/util.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+
+/* Where nursery and resolvers have their one socket, each its own. */
+#define SOCKET (STDERR_FILENO + 1)
 
 static void resolve(const char *host, struct resolver_answer *answer)
 {
@@ -31,31 +35,58 @@ static void resolve(const char *host, struct resolver_answer *answer)
 }
 
 /*
- * SIGIO ends a process by default. The daemon sends nothing while a look-up is under way, so the only thing that can raise it
- * then is the other end being closed: that is how a resolver stuck in a look-up is killed, with no pid to go stale.
+ * A look-up cannot be interrupted, but a signal is handled inside it, and the other end being closed
+ * raises one: that is how a resolver that is stuck is ended, with no pid to go stale. The host's own
+ * arrival may raise it, too, even after the host has been read (the kernel queues a message first
+ * and tells of it afterwards), so a look is taken.
  */
-static void die_on_hangup(int sock, bool armed)
+static void on_sigio(int number)
 {
-	fcntl(sock, F_SETFL, armed ? O_ASYNC : 0);
+	int kept = errno;
+	char byte;
+
+	if (recv(SOCKET, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		_exit(0);
+	errno = kept;
 }
 
-static _Noreturn void resolver_main(int sock)
+static void die_on_hangup(void)
+{
+	const struct sigaction action = { .sa_handler = on_sigio, .sa_flags = SA_RESTART };
+
+	sigaction(SIGIO, &action, NULL);
+	fcntl(SOCKET, F_SETOWN, getpid());
+	fcntl(SOCKET, F_SETFL, O_ASYNC);
+}
+
+/* What a module of the C library may expect of the process that it is loaded into. */
+static void reset_signals(void)
+{
+	static const int inherited[] = { SIGCHLD, SIGINT, SIGPIPE, SIGTERM };
+	sigset_t none;
+
+	for (size_t i = 0; i < array_size(inherited); i++)
+		signal(inherited[i], SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void resolver_main(void)
 {
 	struct resolver_answer answer;
 	char host[PROTO_HOST_MAX + 2];
 	ssize_t n;
 
-	signal(SIGIO, SIG_DFL);
-	fcntl(sock, F_SETOWN, getpid());
-	while ((n = recv(sock, host, sizeof(host) - 1, 0)) > 0) {
+	prctl(PR_SET_NAME, "ktlsd-resolver");
+	reset_signals();
+	die_on_hangup();
+	while ((n = recv(SOCKET, host, sizeof(host) - 1, 0)) > 0) {
 		host[n] = '\0';
-		die_on_hangup(sock, true);
-		/* It may have closed before we were armed. */
-		if (recv(sock, &answer, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		/* A close while the host was still queued has raised its signal in vain. */
+		if (recv(SOCKET, &answer, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 			break;
 		resolve(host, &answer);
-		die_on_hangup(sock, false);
-		if (send(sock, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
+		if (send(SOCKET, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
 			break;
 	}
 	_exit(0);
@@ -82,15 +113,21 @@ static int receive_socket(int sock)
 	return fd;
 }
 
-static void keep_only(int keep)
+/*
+ * Leaves a process its standard streams and this socket, and that at a place which a signal handler
+ * knows without a variable. The streams' places are taken (main.c), so no socket of the daemon's is
+ * among them: with the daemon's end of its own socket the nursery would never end.
+ */
+static void keep_only(int sock)
 {
-	for (int fd = 0; fd <= STDERR_FILENO && keep <= STDERR_FILENO; fd++)
-		keep = fcntl(keep, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close_range(STDERR_FILENO + 1, keep - 1, 0);
-	close_range(keep + 1, ~0U, 0);
+	assert(sock > STDERR_FILENO);
+	if (sock != SOCKET)
+		dup3(sock, SOCKET, O_CLOEXEC);
+	if (close_range(SOCKET + 1, ~0U, 0) < 0)
+		_exit(1);
 }
 
-static _Noreturn void nursery_main(int sock)
+static _Noreturn void nursery_main(void)
 {
 	int child;
 
@@ -98,12 +135,10 @@ static _Noreturn void nursery_main(int sock)
 	signal(SIGCHLD, SIG_IGN); /* the kernel reaps */
 	signal(SIGTERM, SIG_IGN); /* a stop of the whole group is told by the daemon's end closing */
 	signal(SIGINT, SIG_IGN);
-	while ((child = receive_socket(sock)) >= 0) {
+	while ((child = receive_socket(SOCKET)) >= 0) {
 		if (fork() == 0) {
-			close(sock);
-			prctl(PR_SET_NAME, "ktlsd-resolver");
-			signal(SIGTERM, SIG_DFL);
-			resolver_main(child);
+			keep_only(child);
+			resolver_main();
 		}
 		close(child);
 	}
@@ -124,7 +159,7 @@ int nursery_start(pid_t *pid)
 		return -errno;
 	if (*pid == 0) {
 		keep_only(theirs);
-		nursery_main(theirs);
+		nursery_main();
 	}
 	return steal_fd(&ours);
 }
