@@ -15,6 +15,15 @@ int resolver_init(struct resolver *resolver, unsigned int max)
 	return resolver->nursery < 0 ? resolver->nursery : 0;
 }
 
+static void run_waiting(struct resolver *resolver);
+
+/* The nursery has taken some of what it is to do. */
+static void on_room(EV_P_ ev_io *io, int events)
+{
+	ev_io_stop(EV_A_ io);
+	run_waiting(container_of(io, struct resolver, room));
+}
+
 static void keep_spare(struct resolver *resolver)
 {
 	int fd;
@@ -29,20 +38,21 @@ static void keep_spare(struct resolver *resolver)
 void resolver_run(struct resolver *resolver, struct ev_loop *loop)
 {
 	resolver->loop = loop;
+	ev_io_init(&resolver->room, on_room, resolver->nursery, EV_WRITE);
 	keep_spare(resolver);
 }
 
 void resolver_deinit(struct resolver *resolver)
 {
 	assert(resolver->busy == 0 && list_empty(&resolver->waiting));
+	if (resolver->loop)
+		ev_io_stop(resolver->loop, &resolver->room);
 	close_fd(&resolver->spare);
 	close_fd(&resolver->nursery);
 	if (resolver->nursery_pid > 0)
 		waitpid(resolver->nursery_pid, NULL, 0);
 	resolver->nursery_pid = 0;
 }
-
-static void run_next(struct resolver *resolver);
 
 /* Gives the process of a finished look-up back, or kills that of one that was given up. */
 static void release(struct lookup *lookup, bool healthy)
@@ -56,16 +66,19 @@ static void release(struct lookup *lookup, bool healthy)
 		resolver->spare = steal_fd(&fd);
 	resolver->busy--;
 	keep_spare(resolver);
-	run_next(resolver);
+	run_waiting(resolver);
 }
 
-static void take_answer(struct lookup *lookup, const struct resolver_answer *answer, ssize_t n)
+/* n < 0: sys_errno says why there is no answer. */
+static void take_answer(struct lookup *lookup, const struct resolver_answer *answer, ssize_t n,
+			int sys_errno)
 {
 	bool whole = n == sizeof(*answer) && addresses_valid(&answer->addresses) &&
 		     (answer->gai_error || answer->addresses.n);
 
+	lookup->lost = !whole;
 	lookup->gai_error = whole ? answer->gai_error : EAI_SYSTEM;
-	lookup->sys_errno = whole ? answer->sys_errno : n < 0 ? errno : EPROTO;
+	lookup->sys_errno = whole ? answer->sys_errno : n < 0 ? sys_errno : EPIPE;
 	if (whole)
 		lookup->addresses = answer->addresses;
 	release(lookup, whole);
@@ -75,49 +88,58 @@ static void on_answer(EV_P_ ev_io *io, int events)
 {
 	struct lookup *lookup = container_of(io, struct lookup, io);
 	struct resolver_answer answer;
-	ssize_t n = recv(io->fd, &answer, sizeof(answer), MSG_DONTWAIT);
+	ssize_t n = -1;
 
+	errno = lookup->sys_errno;
+	if (io->fd >= 0)
+		n = recv(io->fd, &answer, sizeof(answer), MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	take_answer(lookup, &answer, n);
+	take_answer(lookup, &answer, n, errno);
 	lookup->done(lookup);
 }
 
-/* Hands the look-up to a process. What goes wrong is seen by on_answer(), as a socket that says nothing sensible. */
-static void run(struct lookup *lookup)
+/* Hands the look-up to a process, or to -errno instead of one: on_answer() tells what went wrong. */
+static void run(struct lookup *lookup, int process)
 {
 	struct resolver *resolver = lookup->resolver;
 
-	keep_spare(resolver);
 	resolver->busy++;
 	lookup->running = true;
-	ev_io_set(&lookup->io, steal_fd(&resolver->spare), EV_READ);
-	if (lookup->io.fd < 0)
+	ev_io_set(&lookup->io, process < 0 ? -1 : process, EV_READ);
+	if (process < 0) {
+		lookup->sys_errno = -process;
 		return ev_feed_event(resolver->loop, &lookup->io, EV_READ);
+	}
 	ev_io_start(resolver->loop, &lookup->io);
-	send(lookup->io.fd, lookup->host, strlen(lookup->host), MSG_DONTWAIT | MSG_NOSIGNAL);
+	send(process, lookup->host, strlen(lookup->host), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void run_next(struct resolver *resolver)
+/* A nursery that has its hands full is waited for: a caller who gives up look-ups faster than it can
+ * fork is to delay others, not to fail them. */
+static void run_waiting(struct resolver *resolver)
 {
-	struct lookup *lookup;
+	while (!list_empty(&resolver->waiting) && resolver->busy < resolver->max) {
+		struct lookup *lookup = list_first(&resolver->waiting, struct lookup, link);
+		int process = steal_fd(&resolver->spare);
 
-	if (list_empty(&resolver->waiting) || resolver->busy >= resolver->max)
-		return;
-	lookup = list_first(&resolver->waiting, struct lookup, link);
-	list_leave(&lookup->link);
-	run(lookup);
+		if (process < 0)
+			process = nursery_fork(resolver->nursery);
+		if (process == -EAGAIN)
+			return ev_io_start(resolver->loop, &resolver->room);
+		list_leave(&lookup->link);
+		run(lookup, process);
+	}
 }
 
-void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host, void (*done)(struct lookup *))
+void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host,
+		  void (*done)(struct lookup *))
 {
 	*lookup = (struct lookup){ .resolver = resolver, .host = host, .done = done };
-	list_init(&lookup->link);
 	ev_io_init(&lookup->io, on_answer, -1, EV_READ);
-	if (resolver->busy < resolver->max)
-		run(lookup);
-	else
-		list_append(&resolver->waiting, &lookup->link);
+	list_init(&lookup->link);
+	list_append(&resolver->waiting, &lookup->link);
+	run_waiting(resolver);
 }
 
 void lookup_stop(struct lookup *lookup)

@@ -19,6 +19,7 @@ struct resolver {
 	unsigned int max, busy;
 	int spare;		/* one idle process is kept, so that a look-up does not wait for a fork; -1: none */
 	struct list waiting;	/* lookup.link */
+	ev_io room;		/* of the nursery: there is room for another word to it */
 };
 
 struct lookup {
@@ -30,6 +31,7 @@ struct lookup {
 	struct addresses addresses;
 	int gai_error;		/* getaddrinfo(3); 0: addresses holds the answer */
 	int sys_errno;		/* of EAI_SYSTEM */
+	bool lost;		/* its process has gone without an answer; sys_errno says why */
 	void (*done)(struct lookup *lookup);
 };
 
