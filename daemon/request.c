@@ -38,19 +38,30 @@ static enum progress policy_begin(struct request *r)
 
 /* --- resolve: host to addresses */
 
+static void resolve_failed(struct request *r)
+{
+	int gai = r->lookup.gai_error, error = gai == EAI_SYSTEM ? r->lookup.sys_errno : 0;
+
+	if (r->lookup.lost)
+		proto_status_set(&r->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_RESOLVE, error,
+				 "the process that looked up %s gave no answer: %s", r->call.host,
+				 strerror(error));
+	else
+		proto_status_set(&r->status, PROTO_RESOLVE_FAILED, PROTO_STAGE_RESOLVE, error,
+				 "%s: %s", r->call.host, error ? strerror(error) : gai_strerror(gai));
+	r->status.retry = gai == EAI_AGAIN || gai == EAI_SYSTEM || gai == EAI_MEMORY;
+}
+
 static void resolve_done(struct lookup *lookup)
 {
 	struct request *r = container_of(lookup, struct request, lookup);
-	int gai = lookup->gai_error;
 
-	if (!gai) {
-		r->addresses = lookup->addresses;
-		return advance(r);
+	if (lookup->gai_error) {
+		resolve_failed(r);
+		return finish(r);
 	}
-	proto_status_set(&r->status, PROTO_RESOLVE_FAILED, PROTO_STAGE_RESOLVE, gai == EAI_SYSTEM ? lookup->sys_errno : 0,
-			 "%s: %s", r->call.host, gai == EAI_SYSTEM ? strerror(lookup->sys_errno) : gai_strerror(gai));
-	r->status.retry = gai == EAI_AGAIN || gai == EAI_SYSTEM || gai == EAI_MEMORY;
-	finish(r);
+	r->addresses = lookup->addresses;
+	advance(r);
 }
 
 static enum progress resolve_begin(struct request *r)

@@ -31,6 +31,8 @@ enum refusal { NOTHING, OF_TLS, OF_TRUST, OF_KERNEL, OF_ATTACH, OF_START, OF_KEY
 static struct {
 	struct ev_loop *loop;
 	struct played_stage resolve, connect, handshake;
+	int gai_error, sys_errno;	/* of resolve, if it fails */
+	bool lost;
 	enum refusal refusal;
 	bool silent;			/* refusals and failures without a word in the status */
 	int attach_errno;		/* of OF_ATTACH */
@@ -204,7 +206,9 @@ static inline void on_resolve(EV_P_ ev_timer *timer, int events)
 	struct lookup *lookup = stage->arg;
 
 	stage_end(stage);
-	lookup->gai_error = stage_fails(stage) ? EAI_NONAME : 0;
+	lookup->gai_error = stage_fails(stage) ? play.gai_error ?: EAI_NONAME : 0;
+	lookup->sys_errno = play.sys_errno;
+	lookup->lost = play.lost;
 	if (!lookup->gai_error) {
 		lookup->addresses = (struct addresses){ .n = 1 };
 		lookup->addresses.items[0] = play.address;
@@ -377,7 +381,8 @@ static inline void play_clear(void)
 	play.refusal = NOTHING;
 	play.silent = play.probe_finds_nothing = false;
 	play.leaves = STAYS;
-	play.attach_errno = 0;
+	play.attach_errno = play.gai_error = play.sys_errno = 0;
+	play.lost = false;
 	play.busy_ms = play.probes = play.installs = 0;
 }
 

@@ -616,6 +616,43 @@ static void test_failure_without_a_word(void **state)
 	}
 }
 
+/* --- resolve */
+
+static void test_why_a_name_was_not_resolved(void **state)
+{
+	static const struct {
+		int gai_error, sys_errno;
+		bool lost;
+		enum proto_error error;
+		bool retry;
+		const char *word;
+	} answers[] = {
+		{ EAI_NONAME, 0, false, PROTO_RESOLVE_FAILED, false, "not known" },
+		{ EAI_NODATA, 0, false, PROTO_RESOLVE_FAILED, false, "No address" },
+		{ EAI_AGAIN, 0, false, PROTO_RESOLVE_FAILED, true, "Temporary" },
+		{ EAI_SYSTEM, EIO, false, PROTO_RESOLVE_FAILED, true, "Input/output" },
+		/* No answer is not an answer. */
+		{ EAI_SYSTEM, EPIPE, true, PROTO_INTERNAL_ERROR, true, "process" },
+	};
+	struct run run;
+
+	for (size_t i = 0; i < array_size(answers); i++) {
+		run_init(&run);
+		play.resolve.how = FAILS_LATER;
+		play.gai_error = answers[i].gai_error;
+		play.sys_errno = answers[i].sys_errno;
+		play.lost = answers[i].lost;
+		run_to_done(&run, "host.example");
+		assert_int_equal(run.status.error, answers[i].error);
+		assert_int_equal(run.status.stage, PROTO_STAGE_RESOLVE);
+		assert_int_equal(run.status.sys_errno, answers[i].sys_errno);
+		assert_int_equal(run.status.retry, answers[i].retry);
+		assert_non_null(strstr(run.status.message, answers[i].word));
+		assert_non_null(strstr(run.status.message, "host.example"));
+		run_deinit(&run);
+	}
+}
+
 /* --- policy */
 
 static void test_verify_none_needs_permission(void **state)
@@ -821,6 +858,7 @@ int main(void)
 		cmocka_unit_test(test_socket_options_that_cannot_be_set),
 		cmocka_unit_test(test_taken_once),
 		cmocka_unit_test(test_failure_without_a_word),
+		cmocka_unit_test(test_why_a_name_was_not_resolved),
 		cmocka_unit_test(test_verify_none_needs_permission),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_busy_counts_those_before),
