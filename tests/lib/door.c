@@ -4,7 +4,8 @@
  *
  * DOOR names a file that is read at every call. It holds "CALL ERRNO", for example "TLS_TX 16": that call fails with that number and
  * never reaches the kernel. CALL is TCP_ULP, TLS_TX, TLS_RX, or one of these behind "get_": the read-back. An empty file: nothing
- * fails. "TLS_TX 0" and so on: the call says that it succeeded, and has not happened.
+ * fails. "TLS_TX 0" and so on: the call says that it succeeded, and has not happened. Sockets that are connected to themselves,
+ * with which ktlsd finds out what the kernel can do, are left alone.
  *
  * DOOR_FAKE=1: no call reaches the kernel at all; the door remembers keys and shows them again, as a kernel would. It does no TLS:
  * what is handed over then is plain TCP. For runs under sanitizers that a kernel with TLS cannot bear.
@@ -44,12 +45,22 @@ static int option_of(int level, int name)
 	return level == SOL_TLS && (name == 1 || name == 2) ? name : -1;
 }
 
+static bool connected_to_itself(int fd)
+{
+	struct sockaddr_storage own = { 0 }, peer = { 0 };
+	socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
+
+	return getsockname(fd, (struct sockaddr *)&own, &own_size) == 0 &&
+	       getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0 &&
+	       own_size == peer_size && memcmp(&own, &peer, own_size) == 0;
+}
+
 /* Whether this call is to be answered with *error instead of by the kernel. */
-static bool wanted(const char *prefix, int option, int *error)
+static bool wanted(int at, const char *prefix, int option, int *error)
 {
 	const char *path = getenv("DOOR");
 	char text[64] = "", call[32], name[32];
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	int fd = path && !connected_to_itself(at) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return false;
@@ -93,7 +104,7 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 	int (*real)(int, int, int, const void *, socklen_t) = dlsym(RTLD_NEXT, "setsockopt");
 	int option = option_of(level, name), error;
 
-	if (option >= 0 && wanted("", option, &error))
+	if (option >= 0 && wanted(fd, "", option, &error))
 		return error ? (errno = error, -1) : 0;
 	if (option >= 0 && getenv("DOOR_FAKE"))
 		return fake_set(fd, option, value, size);
@@ -105,7 +116,7 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
 	int (*real)(int, int, int, void *, socklen_t *) = dlsym(RTLD_NEXT, "getsockopt");
 	int option = option_of(level, name), error;
 
-	if (option >= 0 && wanted("get_", option, &error))
+	if (option >= 0 && wanted(fd, "get_", option, &error))
 		return error ? (errno = error, -1) : 0;
 	if (option >= 0 && getenv("DOOR_FAKE"))
 		return fake_get(fd, option, value, size);
