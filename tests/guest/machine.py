@@ -10,7 +10,10 @@ The kernel has to begin with the script init, on an overlay of the tree.
 """
 
 import argparse
+import contextlib
 import ctypes
+import fcntl
+import glob
 import os
 import secrets
 import select
@@ -34,6 +37,7 @@ FRESH = (("proc", "/proc", "nosuid,nodev,noexec"), ("sysfs", "/sys", "nosuid,nod
 EXIT_TIMEOUT = 124
 EXIT_GUEST = 125
 LOG_TAIL = 25
+STALE_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -261,6 +265,34 @@ def split_command(argv):
     return argv[:at], argv[at + 1:] if argv[at:at + 1] == ["--"] else argv[at:]
 
 
+def sweep(prefix):
+    """Remove the directories of those who were killed: their locks are gone with them."""
+    for path in glob.glob(f"{glob.escape(prefix)}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock).st_mtime < time.time() - STALE_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+@contextlib.contextmanager
+def own_directory():
+    """A directory for the files of one guest. Not in TMPDIR: paths of sockets must be short."""
+    prefix = "/tmp/ktlsd-guest-"
+    sweep(prefix)
+    path = tempfile.mkdtemp(prefix=prefix)
+    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
 def stop(number, _frame):
     raise Stopped(number)
 
@@ -273,11 +305,9 @@ def main(description, kernel, timeout, mem):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    directory = None
     try:
-        # Not TMPDIR: the directory holds sockets, whose paths must be short.
-        directory = tempfile.mkdtemp(prefix="ktlsd-guest-", dir="/tmp")
-        return run(kernel(), options, directory)
+        with own_directory() as directory:
+            return run(kernel(), options, directory)
     except GuestError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.status
@@ -286,6 +316,3 @@ def main(description, kernel, timeout, mem):
         return 128 + stopped.args[0]
     except BrokenPipeError:
         return 128 + signal.SIGPIPE
-    finally:
-        if directory:
-            shutil.rmtree(directory, ignore_errors=True)
