@@ -7,10 +7,10 @@
 
 static void attempt_close(struct connect_attempt *attempt)
 {
-	if (attempt->io.fd < 0)
+	if (attempt->fd < 0)
 		return;
-	ev_io_stop(attempt->race->loop, &attempt->io);
-	close_fd(&attempt->io.fd);
+	watch_stop(&attempt->watch);
+	close_fd(&attempt->fd);
 	attempt->race->running--;
 }
 
@@ -18,8 +18,8 @@ void connect_stop(struct connect_race *race)
 {
 	for (unsigned int i = 0; i < race->started; i++)
 		attempt_close(&race->attempts[i]);
-	if (race->loop)
-		ev_timer_stop(race->loop, &race->delay);
+	if (race->watches)
+		ev_timer_stop(race->watches->loop, &race->delay);
 	close_fd(&race->fd);
 }
 
@@ -30,16 +30,15 @@ static void attempt_failed(struct connect_attempt *attempt, int sys_errno)
 	race->last_errno = sys_errno;
 	race->address = attempt->address;
 	attempt_close(attempt);
-	ev_feed_event(race->loop, &race->delay, EV_TIMER);
+	ev_feed_event(race->watches->loop, &race->delay, EV_TIMER);
 }
 
 static void attempt_won(struct connect_attempt *attempt)
 {
 	struct connect_race *race = attempt->race;
-	int fd = attempt->io.fd;
+	int fd = steal_fd(&attempt->fd);
 
-	ev_io_stop(race->loop, &attempt->io);
-	attempt->io.fd = -1;
+	watch_stop(&attempt->watch);
 	race->running--;
 	connect_stop(race);
 	race->fd = fd;
@@ -47,13 +46,13 @@ static void attempt_won(struct connect_attempt *attempt)
 	race->done(race);
 }
 
-static void on_writable(EV_P_ ev_io *io, int events)
+static void on_writable(struct watch *watch)
 {
-	struct connect_attempt *attempt = container_of(io, struct connect_attempt, io);
+	struct connect_attempt *attempt = container_of(watch, struct connect_attempt, watch);
 	int sys_errno = 0;
 	socklen_t length = sizeof(sys_errno);
 
-	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &sys_errno, &length) < 0)
+	if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &sys_errno, &length) < 0)
 		sys_errno = errno;
 	if (sys_errno)
 		attempt_failed(attempt, sys_errno);
@@ -64,14 +63,19 @@ static void on_writable(EV_P_ ev_io *io, int events)
 static void attempt_start(struct connect_attempt *attempt)
 {
 	const struct sockaddr_storage *address = attempt->address;
-	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	int r;
 
-	ev_io_init(&attempt->io, on_writable, fd, EV_WRITE);
-	attempt->race->running += fd >= 0;
-	if (fd < 0 || (connect(fd, (const struct sockaddr *)address, address_length(address)) < 0 && errno != EINPROGRESS))
-		attempt_failed(attempt, errno);
-	else
-		ev_io_start(attempt->race->loop, &attempt->io);
+	attempt->fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (attempt->fd < 0)
+		return attempt_failed(attempt, errno);
+	attempt->race->running++;
+	watch_init(&attempt->watch, attempt->race->watches, attempt->fd, on_writable);
+	r = connect(attempt->fd, (const struct sockaddr *)address, address_length(address));
+	if (r < 0 && errno != EINPROGRESS)
+		return attempt_failed(attempt, errno);
+	r = watch_for(&attempt->watch, EPOLLOUT);
+	if (r < 0)
+		attempt_failed(attempt, -r);
 }
 
 /* The next attempt's turn: its delay has passed, or another has failed. */
@@ -92,10 +96,10 @@ static void on_turn(EV_P_ ev_timer *timer, int events)
 	}
 }
 
-void connect_start(struct connect_race *race, struct ev_loop *loop, const struct addresses *addresses,
+void connect_start(struct connect_race *race, struct watch_set *watches, const struct addresses *addresses,
 		   void (*done)(struct connect_race *))
 {
-	*race = (struct connect_race){ .loop = loop, .addresses = addresses, .fd = -1, .done = done };
+	*race = (struct connect_race){ .watches = watches, .addresses = addresses, .fd = -1, .done = done };
 	ev_timer_init(&race->delay, on_turn, 0, 0);
-	ev_feed_event(loop, &race->delay, EV_TIMER);
+	ev_feed_event(watches->loop, &race->delay, EV_TIMER);
 }

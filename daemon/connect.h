@@ -6,18 +6,18 @@
 #pragma once
 
 #include "daemon/address.h"
-
-#include <ev.h>
+#include "daemon/watch.h"
 
 /* RFC 8305, section 8: the recommended Connection Attempt Delay. */
 #define CONNECT_DELAY_MS 250
 
 struct connect_race {
-	struct ev_loop *loop;
+	struct watch_set *watches;
 	struct connect_attempt {
 		struct connect_race *race;
 		const struct sockaddr_storage *address;
-		ev_io io;		/* fd -1: not running */
+		int fd;			/* -1: not running */
+		struct watch watch;
 	} attempts[ADDRESSES_MAX];
 	const struct addresses *addresses;	/* borrowed until done or stop; ports set */
 	unsigned int started, running;
@@ -29,7 +29,7 @@ struct connect_race {
 };
 
 /* done is called once, as the last act of a callback from the loop, unless connect_stop() came first. */
-void connect_start(struct connect_race *race, struct ev_loop *loop, const struct addresses *addresses,
+void connect_start(struct connect_race *race, struct watch_set *watches, const struct addresses *addresses,
 		   void (*done)(struct connect_race *));
 /* May be called at any time after connect_start(), and more than once. Closes everything that was not stolen. */
 void connect_stop(struct connect_race *race);

@@ -34,7 +34,11 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct config *config
 
 	*env = (struct env){ .loop = loop, .config = config, .log = log };
 	list_init(&env->resolver.waiting);
-	env->resolver.spare = env->resolver.nursery = -1;
+	env->resolver.spare = env->resolver.nursery = env->watches.epoll = -1;
+	if (watch_set_init(&env->watches, loop) < 0) {
+		log_line(log, LOG_ERR, "no epoll set can be made");
+		return false;
+	}
 	env->trust = trust_new(config, &message);
 	if (!env->trust)
 		log_line(log, LOG_ERR, "%s", message ? message : "out of memory");
@@ -58,6 +62,7 @@ bool env_start(struct env *env)
 void env_deinit(struct env *env)
 {
 	resolver_deinit(&env->resolver);
+	watch_set_deinit(&env->watches);
 	env->tls = tls_free(env->tls);
 	env->trust = trust_free(env->trust);
 }

@@ -8,9 +8,11 @@
 #include "daemon/resolver.h"
 #include "daemon/tls.h"
 #include "daemon/trust.h"
+#include "daemon/watch.h"
 
 struct env {
 	struct ev_loop *loop;
+	struct watch_set watches;
 	const struct config *config;
 	struct log *log;
 	struct trust *trust;

@@ -211,22 +211,27 @@ static enum proto_error check_session(struct handshake *handshake)
 	return PROTO_OK;
 }
 
-static void wait_for(struct handshake *handshake, int events)
+static void finish(struct handshake *handshake, enum proto_error error)
 {
-	if (ev_is_active(&handshake->io) && handshake->io.events == events)
-		return;
-	ev_io_stop(handshake->loop, &handshake->io);
-	ev_io_set(&handshake->io, handshake->io.fd, events);
-	ev_io_start(handshake->loop, &handshake->io);
+	watch_stop(&handshake->watch);
+	ERR_clear_error();
+	handshake->done(handshake, error);
 }
 
-static void on_io(EV_P_ ev_io *io, int events)
+static void wait_for(struct handshake *handshake, int ssl_error)
 {
-	struct handshake *handshake = container_of(io, struct handshake, io);
-	enum proto_error error;
+	int r = watch_for(&handshake->watch, ssl_error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT);
+
+	if (r < 0)
+		finish(handshake, proto_status_set(handshake->status, PROTO_INTERNAL_ERROR,
+						   PROTO_STAGE_HANDSHAKE, -r,
+						   "the socket cannot be watched"));
+}
+
+static void move(struct handshake *handshake)
+{
 	int result, sys_errno, ssl_error;
 
-	(void)events;
 	handshake->reads = 0;
 	ERR_clear_error();
 	errno = 0;
@@ -234,11 +239,19 @@ static void on_io(EV_P_ ev_io *io, int events)
 	sys_errno = errno;
 	ssl_error = SSL_get_error(handshake->ssl, result);
 	if (ssl_error == SSL_ERROR_WANT_READ || ssl_error == SSL_ERROR_WANT_WRITE)
-		return wait_for(handshake, ssl_error == SSL_ERROR_WANT_READ ? EV_READ : EV_WRITE);
-	ev_io_stop(EV_A_ io);
-	error = result == 1 ? check_session(handshake) : explain(handshake, ssl_error, sys_errno);
-	ERR_clear_error();
-	handshake->done(handshake, error);
+		return wait_for(handshake, ssl_error);
+	finish(handshake, result == 1 ? check_session(handshake) :
+					explain(handshake, ssl_error, sys_errno));
+}
+
+static void on_first_move(EV_P_ ev_timer *timer, int events)
+{
+	move(container_of(timer, struct handshake, first_move));
+}
+
+static void on_socket(struct watch *watch)
+{
+	move(container_of(watch, struct handshake, watch));
 }
 
 static bool attach_bio(struct handshake *handshake, int fd)
@@ -253,7 +266,7 @@ static bool attach_bio(struct handshake *handshake, int fd)
 	return true;
 }
 
-enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *loop, int fd,
+enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches, int fd,
 				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error))
@@ -261,10 +274,11 @@ enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *lo
 	enum proto_error error;
 
 	*handshake = (struct handshake){
-		.loop = loop, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
+		.watches = watches, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
 		.received.clear = note_clear,
 	};
-	ev_io_init(&handshake->io, on_io, fd, EV_READ);
+	watch_init(&handshake->watch, watches, fd, on_socket);
+	ev_timer_init(&handshake->first_move, on_first_move, 0, 0);
 	error = verify_init(&handshake->verify, ssl, wanted, anchors, status);
 	if (error != PROTO_OK)
 		return error;
@@ -273,14 +287,16 @@ enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *lo
 					"out of memory");
 	SSL_set_connect_state(ssl);
 	/* The first move is ours, and in the loop: nothing is polled for it. */
-	ev_feed_event(loop, &handshake->io, EV_WRITE);
+	ev_feed_event(watches->loop, &handshake->first_move, EV_TIMER);
 	return PROTO_OK;
 }
 
 void handshake_stop(struct handshake *handshake)
 {
-	if (handshake->loop)
-		ev_io_stop(handshake->loop, &handshake->io);
+	if (handshake->watches) {
+		watch_stop(&handshake->watch);
+		ev_timer_stop(handshake->watches->loop, &handshake->first_move);
+	}
 	SSL_free(steal_ptr(&handshake->ssl));
 	verify_deinit(&handshake->verify);
 }

@@ -12,6 +12,7 @@
 #include "daemon/messages.h"
 #include "daemon/records.h"
 #include "daemon/verify.h"
+#include "daemon/watch.h"
 
 #include <ev.h>
 
@@ -24,8 +25,9 @@
 #define HANDSHAKE_READS_PER_TURN 32
 
 struct handshake {
-	struct ev_loop *loop;
-	ev_io io;
+	struct watch_set *watches;
+	struct watch watch;
+	ev_timer first_move;
 	SSL *ssl;			/* owned */
 	struct verify verify;
 	const struct proto_connect *wanted;	/* borrowed */
@@ -43,7 +45,7 @@ struct handshake {
  * from the loop (never from inside start), unless handshake_stop() came first; in it the owner may
  * stop and free everything. PROTO_OK: the session stands and the peer is verified.
  */
-enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *loop, int fd,
+enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches, int fd,
 				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error));

@@ -91,7 +91,7 @@ static enum progress connect_begin(struct request *r)
 {
 	for (uint32_t i = 0; i < r->addresses.n; i++)
 		address_set_port(&r->addresses.items[i], r->call.port);
-	connect_start(&r->race, r->env->loop, &r->addresses, connect_done);
+	connect_start(&r->race, &r->env->watches, &r->addresses, connect_done);
 	return PENDING;
 }
 
@@ -141,7 +141,7 @@ static enum progress handshake_begin(struct request *r)
 	socket_set_no_delay(r->fd, true);
 	if (kernel_attach(r->fd, &r->status) != PROTO_OK)
 		return attach_failed(r);
-	if (handshake_start(&r->handshake, r->env->loop, r->fd, steal_ptr(&r->ssl), steal_ptr(&r->anchors), &r->call,
+	if (handshake_start(&r->handshake, &r->env->watches, r->fd, steal_ptr(&r->ssl), steal_ptr(&r->anchors), &r->call,
 			    &r->status, handshake_done) != PROTO_OK)
 		return FAILED;
 	return PENDING;

@@ -252,19 +252,19 @@ static inline void on_connect(EV_P_ ev_timer *timer, int events)
 	race->done(race);
 }
 
-void connect_start(struct connect_race *race, struct ev_loop *loop,
+void connect_start(struct connect_race *race, struct watch_set *watches,
 		   const struct addresses *addresses, void (*done)(struct connect_race *))
 {
 	assert_int_equal(addresses->n, 1);
 	*race = (struct connect_race){
-		.loop = loop, .addresses = addresses, .fd = -1, .started = 1, .done = done,
+		.watches = watches, .addresses = addresses, .fd = -1, .started = 1, .done = done,
 	};
 	stage_start(&play.connect, race, on_connect);
 }
 
 void connect_stop(struct connect_race *race)
 {
-	if (race->loop && race == play.connect.arg)
+	if (race->watches && race == play.connect.arg)
 		stage_end(&play.connect);
 	close_fd(&race->fd);
 }
@@ -306,7 +306,7 @@ static inline void on_handshake(EV_P_ ev_timer *timer, int events)
 	handshake->done(handshake, error);
 }
 
-enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *loop, int fd,
+enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches, int fd,
 				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error))
@@ -315,7 +315,7 @@ enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *lo
 	assert_non_null(ssl);
 	assert_non_null(anchors);
 	*handshake = (struct handshake){
-		.loop = loop, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
+		.watches = watches, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
 		.verify = { .anchors = anchors },
 	};
 	if (play.refusal == OF_START)
@@ -326,7 +326,7 @@ enum proto_error handshake_start(struct handshake *handshake, struct ev_loop *lo
 
 void handshake_stop(struct handshake *handshake)
 {
-	if (handshake->loop && handshake == play.handshake.arg)
+	if (handshake->watches && handshake == play.handshake.arg)
 		stage_end(&play.handshake);
 	SSL_free(steal_ptr(&handshake->ssl));
 	X509_STORE_free(steal_ptr(&handshake->verify.anchors));

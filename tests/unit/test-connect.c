@@ -7,6 +7,7 @@
 
 struct course {
 	struct ev_loop *loop;
+	struct watch_set watches;
 	size_t descriptors;
 	struct addresses addresses;
 	int listeners[ADDRESSES_MAX];	/* -1: none */
@@ -33,6 +34,7 @@ static void course_init(struct course *course)
 {
 	*course = (struct course){ .descriptors = count_descriptors(), .fd = -1 };
 	course->loop = loop_new();
+	assert_int_equal(watch_set_init(&course->watches, course->loop), 0);
 	for (size_t i = 0; i < ADDRESSES_MAX; i++)
 		course->listeners[i] = course->fillers[i] = -1;
 }
@@ -46,6 +48,7 @@ static void course_deinit(struct course *course)
 		close_fd(&course->fillers[i]);
 	}
 	close_fd(&course->fd);
+	watch_set_deinit(&course->watches);
 	loop_free(course->loop);
 	assert_int_equal(count_descriptors(), course->descriptors);
 }
@@ -77,7 +80,7 @@ static void course_start(struct course *course, const char *kinds)
 		add(course, *kinds);
 	course->began_us = clock_us();
 	ev_now_update(course->loop);
-	connect_start(&course->race, course->loop, &course->addresses, on_done);
+	connect_start(&course->race, &course->watches, &course->addresses, on_done);
 	assert_false(course->done);
 }
 
@@ -151,22 +154,18 @@ static void test_races(void **state)
 static void test_losers(void **state)
 {
 	struct course course;
+	size_t descriptors;
 
 	course_init(&course);
 	course_start(&course, "bgg");
+	descriptors = count_descriptors();
 	run_to_done(&course);
 	expect_winner(&course, 1);
 	assert_int_equal(course.race.started, 2);
 	assert_false(wait_for_events(course.listeners[2], POLLIN, 0));
-	/* loop, listeners, filler, winner: the attempt at the first is closed */
-	for (size_t i = 0; i < 3; i++)
-		close_fd(&course.listeners[i]);
-	close_fd(&course.fillers[0]);
+	/* All but the listeners and the filler: the attempt at the first is closed. */
 	close_fd(&course.fd);
-	loop_free(course.loop);
-	assert_int_equal(count_descriptors(), course.descriptors);
-	course.race.loop = NULL;
-	course.loop = loop_new();
+	assert_int_equal(count_descriptors(), descriptors);
 	course_deinit(&course);
 }
 

@@ -45,6 +45,7 @@ struct peer {
 };
 
 struct game {
+	struct watch_set watches;
 	struct ev_loop *loop;
 	ev_timer guard;
 	ev_prepare turn;
@@ -165,6 +166,7 @@ static void game_init(struct game *game, SSL_CTX *client, SSL_CTX *server)
 	int fds[2];
 
 	*game = (struct game){ .loop = ev_loop_new(0), .wanted.host = (char *)"host.example" };
+	assert_int_equal(watch_set_init(&game->watches, game->loop), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	game->fd = fds[0];
 	game->peer.fd = fds[1];
@@ -188,7 +190,7 @@ static void game_start(struct game *game)
 {
 	SSL *ssl = game->handshake.ssl;
 
-	assert_int_equal(handshake_start(&game->handshake, game->loop, game->fd, ssl,
+	assert_int_equal(handshake_start(&game->handshake, &game->watches, game->fd, ssl,
 					 store_of(&ca), &game->wanted, &game->status, on_done),
 			 PROTO_OK);
 	assert_int_equal(game->done, 0);
@@ -206,6 +208,7 @@ static void game_deinit(struct game *game)
 {
 	handshake_stop(&game->handshake);
 	handshake_stop(&game->handshake);
+	watch_set_deinit(&game->watches);
 	/* Nobody else holds on to the loop. */
 	ev_timer_stop(game->loop, &game->guard);
 	ev_prepare_stop(game->loop, &game->turn);
@@ -736,10 +739,13 @@ static void test_start_that_fails(void **state)
 	struct ev_loop *loop = ev_loop_new(0);
 	struct proto_status status;
 	struct handshake handshake;
+	struct watch_set watches;
 
-	assert_int_equal(handshake_start(&handshake, loop, 0, SSL_new(ctx), store_of(&ca), &wanted,
+	assert_int_equal(watch_set_init(&watches, loop), 0);
+	assert_int_equal(handshake_start(&handshake, &watches, 0, SSL_new(ctx), store_of(&ca), &wanted,
 					 &status, on_done), PROTO_INVALID_PARAMETER);
 	handshake_stop(&handshake);
+	watch_set_deinit(&watches);
 	ev_loop_destroy(loop);
 	SSL_CTX_free(ctx);
 }
