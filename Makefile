@@ -24,7 +24,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc g++ clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
-	libcmocka-dev openssl valgrind strace iproute2 kmod mandoc man-db ca-certificates universal-ctags \
+	libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
 	user-mode-linux stunnel4 gnutls-bin nginx-light
 
 # Everything is position-independent: what the library shares with the daemon is compiled once.
@@ -119,7 +119,7 @@ $(O)/door.so: tests/lib/door.c
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 
 deps:
-	@missing=$$(for p in $(PACKAGES); do \
+	@missing=$$(for p in $(PACKAGES) $(MORE_PACKAGES); do \
 		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; fi
@@ -144,7 +144,7 @@ demo:
 	@tests/demo/demo
 
 bench:
-	@$(MAKE) -s deps
+	@$(MAKE) -s deps MORE_PACKAGES=qemu-system-x86
 	@$(MAKE) -s -j$$(nproc) all $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
 	@tests/bench/bench $(O)
 

@@ -69,10 +69,10 @@ class Servers(Daemon):
         self.openssl, self.gnutls = servers.openssl(), servers.gnutls()
         self.nginx, self.stunnel = servers.nginx(BODY), servers.stunnel(self.backend)
 
-    def __exit__(self, *what):
+    def close(self):
         for server in (self.openssl, self.gnutls, self.nginx, self.stunnel, self.backend):
             server.close()
-        super().__exit__(*what)
+        super().close()
 
 
 def suites(server, missing=()):
