@@ -37,6 +37,7 @@ static const struct {
 #define ERRNO_MAX 4095
 
 /* Beside control characters: marks and overrides of the direction of writing, line separators. */
+/* In order. */
 static const struct {
 	uint32_t first, last;
 } unprintable[] = {
@@ -154,8 +155,8 @@ enum proto_error proto_status_invalid(struct proto_status *status, const char *p
 
 static bool printable(uint32_t code)
 {
-	for (size_t i = 0; i < array_size(unprintable); i++)
-		if (code >= unprintable[i].first && code <= unprintable[i].last)
+	for (size_t i = 0; i < array_size(unprintable) && code >= unprintable[i].first; i++)
+		if (code <= unprintable[i].last)
 			return false;
 	return true;
 }
