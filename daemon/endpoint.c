@@ -70,20 +70,21 @@ static int listen_at(const char *path, struct log *log)
 
 	if (fd < 0)
 		return refuse(log, path, errno, "no socket");
-	if (strlen(path) >= sizeof(address.sun_path))
-		return refuse(log, path, ENAMETOOLONG, "no socket's address");
+	/* An empty one would be an address in the abstract namespace, which has no mode (unix(7)). */
+	if (!*path || strlen(path) >= sizeof(address.sun_path))
+		return refuse(log, path, *path ? ENAMETOOLONG : ENOENT, "no path for a socket");
 	strcpy(address.sun_path, path);
 	r = check_free(&address);
 	if (r)
-		return refuse(log, path, r, r == EADDRINUSE ? "somebody serves it" : "cannot be replaced");
+		return refuse(log, path, r, r == EADDRINUSE ? "somebody serves it" : "is in the way");
 	kept = umask(0177);
 	r = bind(fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(kept);
 	if (r < 0)
-		return refuse(log, path, errno, "cannot be made");
-	open_to_group(path, log);
+		return refuse(log, path, errno, errno == ENOENT ? "its directory is not there" : "cannot be made");
 	if (listen(fd, ENDPOINT_BACKLOG) < 0)
 		return refuse(log, path, errno, "cannot be listened on");
+	open_to_group(path, log);
 	return steal_fd(&fd);
 }
 
@@ -95,7 +96,10 @@ int endpoint_open(const char *path, struct log *log)
 		return from_systemd(n, log);
 	if (path)
 		return listen_at(path, log);
-	if (mkdir("/run/ktlsd", 0755) < 0 && errno != EEXIST)
-		return refuse(log, "/run/ktlsd", errno, "cannot be made");
+	/* Whatever the umask: whether somebody may connect is the socket's matter. */
+	if (mkdir(ENDPOINT_DIRECTORY, 0755) == 0)
+		chmod(ENDPOINT_DIRECTORY, 0755);
+	else if (errno != EEXIST)
+		return refuse(log, ENDPOINT_DIRECTORY, errno, "cannot be made");
 	return listen_at(ENDPOINT_DEFAULT, log);
 }

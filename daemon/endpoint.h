@@ -4,7 +4,8 @@
 
 #include "daemon/log.h"
 
-#define ENDPOINT_DEFAULT "/run/ktlsd/io.ktlsd"
+#define ENDPOINT_DIRECTORY "/run/ktlsd"
+#define ENDPOINT_DEFAULT ENDPOINT_DIRECTORY "/io.ktlsd"
 #define ENDPOINT_GROUP "ktls"
 
 /* Before systemd starts a service it has made its sockets; nearly everybody else's backlog is this, too. */

@@ -34,5 +34,10 @@ bool privileges_drop(struct log *log)
 		log_line(log, LOG_ERR, "cannot become user %s: %s", user->pw_name, strerror(errno));
 		return false;
 	}
+	/* A change of user has put back what fs.suid_dumpable says (prctl(2)). */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+		log_line(log, LOG_ERR, "cannot rule out core dumps: %s", strerror(errno));
+		return false;
+	}
 	return true;
 }
