@@ -5,19 +5,34 @@
 
 #include <string.h>
 
+/* What was found, where it is something to tell, and new. */
+static void log_kernel(struct env *env, const struct kernel *before)
+{
+	struct proto_status status;
+
+	if (memcmp(before, &env->kernel, sizeof(*before)) == 0)
+		return;
+	if (!kernel_takes_any(&env->kernel)) {
+		kernel_unavailable(&env->kernel, &status);
+		log_line(env->log, LOG_WARNING, "%s", status.message);
+		return;
+	}
+	for (size_t i = 0; i < n_ciphers; i++)
+		if (!kernel_takes(&env->kernel, &ciphers[i]))
+			log_line(env->log, LOG_NOTICE, "the kernel does not take %s: %s", ciphers[i].name,
+				 strerror(env->kernel.cipher_errno[i]));
+}
+
 static bool probe(struct env *env)
 {
 	_cleanup_free_ char *message = NULL;
 	_cleanup_(tls_freep) struct tls *tls = NULL;
-	struct proto_status status;
+	struct kernel before = env->kernel;
 
 	kernel_probe(&env->kernel);
 	env->probed_us = clock_us();
 	env->kernel_changed = false;
-	if (!kernel_takes_any(&env->kernel)) {
-		kernel_unavailable(&env->kernel, &status);
-		log_line(env->log, LOG_WARNING, "%s", status.message);
-	}
+	log_kernel(env, &before);
 	tls = tls_new(env->config, &env->kernel, &message);
 	if (!tls) {
 		log_line(env->log, LOG_ERR, "%s", message ? message : "out of memory");
@@ -67,10 +82,16 @@ void env_deinit(struct env *env)
 	env->trust = trust_free(env->trust);
 }
 
+/* How old an answer of the kernel's may be. */
+static uint64_t answer_lasts_us(const struct env *env)
+{
+	if (env->kernel_changed || !kernel_takes_any(&env->kernel) || kernel_was_hindered(&env->kernel))
+		return ENV_PROBE_INTERVAL_US;
+	return kernel_takes_all(&env->kernel) ? UINT64_MAX : ENV_PROBE_RARELY_US;
+}
+
 void env_refresh(struct env *env)
 {
-	bool reason = env->kernel_changed || !kernel_takes_any(&env->kernel);
-
-	if (reason && clock_us() - env->probed_us >= ENV_PROBE_INTERVAL_US)
+	if (clock_us() - env->probed_us >= answer_lasts_us(env))
 		probe(env);
 }

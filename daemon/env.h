@@ -33,8 +33,10 @@ bool env_start(struct env *env);
 void env_deinit(struct env *env);
 
 /*
- * Asks the kernel anew, where there is reason to: it took nothing when it was last asked, or has refused since. At most once in
- * ENV_PROBE_INTERVAL_US, since asking blocks the loop for as long as some hundred system calls take.
+ * Asks the kernel anew where there is reason to. At most once in ENV_PROBE_INTERVAL_US, since asking blocks the loop for as long
+ * as some hundred system calls take: it took nothing, or has refused since what it had taken, or could not be asked well. Once in
+ * ENV_PROBE_RARELY_US: it lacks a cipher, whose module somebody may load; the kernel looks for that itself, which takes a process.
  */
 #define ENV_PROBE_INTERVAL_US 1000000
+#define ENV_PROBE_RARELY_US 60000000
 void env_refresh(struct env *env);

@@ -28,12 +28,15 @@ static enum progress policy_begin(struct request *r)
 	if (verify_is_none(&r->call.trust) && !env->config->service.allow_verify_none)
 		return fail(proto_status_set(&r->status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY, 0,
 					     "verify: none is not allowed: AllowVerifyNone= in the configuration is off"));
-	if (!kernel_takes_any(&env->kernel))
-		return fail(kernel_unavailable(&env->kernel, &r->status));
-	r->ssl = tls_session(env->tls, &r->call, &r->status);
-	if (!r->ssl)
+	if (trust_get(env->trust, &r->call.trust, &r->anchors, &r->status) != PROTO_OK)
 		return FAILED;
-	return fail(trust_get(env->trust, &r->call.trust, &r->anchors, &r->status));
+	r->ssl = tls_session(env->tls, &r->call, &r->status);
+	if (r->ssl)
+		return DONE;
+	/* What is wrong with the request comes first, for its caller can mend that. */
+	if (r->status.error == PROTO_NOT_OFFLOADABLE && !kernel_takes_any(&env->kernel))
+		return fail(kernel_unavailable(&env->kernel, &r->status));
+	return FAILED;
 }
 
 /* --- resolve: host to addresses */
@@ -77,13 +80,16 @@ static enum progress resolve_begin(struct request *r)
 static void connect_done(struct connect_race *race)
 {
 	struct request *r = container_of(race, struct request, race);
+	char others[48] = "";
 
 	address_format(r->session.address, race->address);
 	r->fd = steal_fd(&race->fd);
 	if (r->fd >= 0)
 		return advance(r);
-	proto_status_set(&r->status, PROTO_CONNECT_FAILED, PROTO_STAGE_CONNECT, race->last_errno, "%s: %s%s",
-			 r->session.address, strerror(race->last_errno), race->started > 1 ? " (the last address tried)" : "");
+	if (race->started > 1)
+		snprintf(others, sizeof(others), ", the last of %u addresses tried", race->started);
+	proto_status_set(&r->status, PROTO_CONNECT_FAILED, PROTO_STAGE_CONNECT, race->last_errno, "%s%s: %s",
+			 r->session.address, others, strerror(race->last_errno));
 	finish(r);
 }
 

@@ -36,8 +36,8 @@ static const struct {
 /* The kernel's own bound (MAX_ERRNO). */
 #define ERRNO_MAX 4095
 
-/* Beside control characters: marks and overrides of the direction of writing, line separators. */
-/* In order. */
+/* Beside control characters: marks and overrides of the direction of writing, line separators. In
+ * order. */
 static const struct {
 	uint32_t first, last;
 } unprintable[] = {

@@ -40,6 +40,7 @@ static struct {
 	unsigned int busy_ms;		/* what policy takes, blocking */
 	unsigned int probes;		/* of the kernel */
 	bool probe_finds_nothing;
+	int cipher_errno;		/* of the first cipher, in that probe */
 	SSL_CTX *ctx;
 	int listener;
 	struct sockaddr_storage address;
@@ -109,13 +110,29 @@ static inline enum proto_error play_refusal(struct proto_status *status, enum pr
 bool kernel_probe(struct kernel *kernel)
 {
 	play.probes++;
-	*kernel = (struct kernel){ .ulp_errno = play.probe_finds_nothing ? ENOENT : 0 };
+	*kernel = (struct kernel){ .ulp_errno = play.probe_finds_nothing ? ENOENT : 0,
+				   .cipher_errno = { play.cipher_errno } };
 	return !kernel->ulp_errno;
 }
 
 bool kernel_takes_any(const struct kernel *kernel)
 {
 	return !kernel->ulp_errno;
+}
+
+bool kernel_takes_all(const struct kernel *kernel)
+{
+	return !kernel->ulp_errno && !kernel->cipher_errno[0];
+}
+
+bool kernel_takes(const struct kernel *kernel, const struct cipher *cipher)
+{
+	return !kernel->ulp_errno && !kernel->cipher_errno[cipher - ciphers];
+}
+
+bool kernel_was_hindered(const struct kernel *kernel)
+{
+	return kernel->cipher_errno[0] == ENOMEM;
 }
 
 enum proto_error kernel_unavailable(const struct kernel *kernel, struct proto_status *status)
@@ -150,6 +167,10 @@ SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct pro
 	be_busy(play.busy_ms);
 	if (play.refusal == OF_TLS) {
 		play_refusal(status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY, 0);
+		return NULL;
+	}
+	if (play.refusal == OF_KERNEL || play.probe_finds_nothing) {
+		play_refusal(status, PROTO_NOT_OFFLOADABLE, PROTO_STAGE_POLICY, 0);
 		return NULL;
 	}
 	ssl = SSL_new(play.ctx);
@@ -381,7 +402,7 @@ static inline void play_clear(void)
 	play.refusal = NOTHING;
 	play.silent = play.probe_finds_nothing = false;
 	play.leaves = STAYS;
-	play.attach_errno = play.gai_error = play.sys_errno = 0;
+	play.cipher_errno = play.attach_errno = play.gai_error = play.sys_errno = 0;
 	play.lost = false;
 	play.busy_ms = play.probes = play.installs = 0;
 }
