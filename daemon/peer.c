@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/peer.h"
 
+#include "daemon/hurry.h"
 #include "proto/message.h"
 
 #include <sys/socket.h>
@@ -145,11 +146,43 @@ static void handle(struct peer *peer, const char *text, size_t length)
 
 /* --- the connection */
 
+static enum proto_frame flush(struct peer *peer)
+{
+	bool hands_over = peer->writer.fd >= 0;
+	enum proto_frame sent;
+
+	if (proto_writer_idle(&peer->writer))
+		return PROTO_FRAME_OK;
+	if (hands_over)
+		hurry_begin();
+	sent = proto_writer_flush(&peer->writer, peer->fd);
+	if (hands_over)
+		hurry_end();
+	return sent;
+}
+
+static enum proto_frame fill(struct peer *peer)
+{
+	enum proto_frame filled;
+
+	hurry_begin();
+	filled = proto_reader_fill(&peer->reader, peer->fd);
+	hurry_end();
+	return filled;
+}
+
+/* Messages that were not read may have descriptors with them. */
+static void hang_up(struct peer *peer)
+{
+	hurry_begin();
+	close_fd(&peer->fd);
+	hurry_end();
+}
+
 /* Sends what is to be sent. False: the connection is over. */
 static bool deliver(struct peer *peer)
 {
-	enum proto_frame sent = proto_writer_idle(&peer->writer) ? PROTO_FRAME_OK :
-								   proto_writer_flush(&peer->writer, peer->fd);
+	enum proto_frame sent = flush(peer);
 
 	if (sent != PROTO_FRAME_AGAIN) {
 		ev_io_stop(peer->env->loop, &peer->writable);
@@ -209,7 +242,7 @@ static void on_readable(EV_P_ ev_io *io, int events)
 	struct peer *peer = container_of(io, struct peer, readable);
 	size_t waiting = proto_reader_waiting(&peer->reader);
 
-	switch (proto_reader_fill(&peer->reader, peer->fd)) {
+	switch (fill(peer)) {
 	case PROTO_FRAME_OK:
 		if (proto_reader_waiting(&peer->reader) != waiting)
 			peer->begun = false;
@@ -279,7 +312,7 @@ struct peer *peer_free(struct peer *peer)
 	shut_down_undelivered(peer);
 	proto_writer_deinit(&peer->writer);
 	proto_reader_deinit(&peer->reader);
-	close_fd(&peer->fd);
+	hang_up(peer);
 	free(peer);
 	return NULL;
 }
