@@ -7,10 +7,15 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+
+/* Between the end of a nursery and the next, lest one that cannot live keeps the processor busy. */
+#define KEEPER_REST_MS 100
 
 /* Where nursery and resolvers have their one socket, each its own. */
 #define SOCKET (STDERR_FILENO + 1)
@@ -133,8 +138,6 @@ static _Noreturn void nursery_main(void)
 
 	prctl(PR_SET_NAME, "ktlsd-nursery");
 	signal(SIGCHLD, SIG_IGN); /* the kernel reaps */
-	signal(SIGTERM, SIG_IGN); /* a stop of the whole group is told by the daemon's end closing */
-	signal(SIGINT, SIG_IGN);
 	while ((child = receive_socket(SOCKET)) >= 0) {
 		if (fork() == 0) {
 			keep_only(child);
@@ -145,7 +148,27 @@ static _Noreturn void nursery_main(void)
 	_exit(0);
 }
 
-int nursery_start(pid_t *pid)
+/* A nursery ends by itself when the daemon's end of the socket is closed. Otherwise it was killed. */
+static _Noreturn void keeper_main(void)
+{
+	int status;
+	pid_t pid;
+
+	prctl(PR_SET_NAME, "ktlsd-keeper");
+	signal(SIGCHLD, SIG_DFL); /* for waitpid(2), whatever was inherited */
+	signal(SIGTERM, SIG_IGN); /* a stop of the whole group is told by the daemon's end closing */
+	signal(SIGINT, SIG_IGN);
+	for (;;) {
+		pid = fork();
+		if (pid == 0)
+			nursery_main();
+		if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+			_exit(0);
+		poll(NULL, 0, KEEPER_REST_MS);
+	}
+}
+
+int nursery_start(pid_t *keeper)
 {
 	_cleanup_fd_ int ours = -1, theirs = -1;
 	int pair[2];
@@ -154,12 +177,12 @@ int nursery_start(pid_t *pid)
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
-	*pid = fork();
-	if (*pid < 0)
+	*keeper = fork();
+	if (*keeper < 0)
 		return -errno;
-	if (*pid == 0) {
+	if (*keeper == 0) {
 		keep_only(theirs);
-		nursery_main();
+		keeper_main();
 	}
 	return steal_fd(&ours);
 }

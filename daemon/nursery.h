@@ -5,7 +5,8 @@
  *
  * Why processes: a look-up cannot be cancelled, and NSS modules are foreign code. A process can be killed, and costs nobody
  * else anything. Why a process that forks them: a child forked by the daemon itself would carry a copy of its memory, with
- * the secrets of every handshake under way.
+ * the secrets of every handshake under way. For the same reason the daemon cannot fork another nursery when this one is killed;
+ * its keeper can, a process that does nothing else. What the daemon wants meanwhile waits in the socket.
  *
  * A resolver is one end of a SOCK_SEQPACKET pair: a host goes in, a struct resolver_answer comes out. Closing the daemon's end
  * ends the process, even one that is stuck inside the C library.
@@ -22,9 +23,9 @@ struct resolver_answer {
 	struct addresses addresses;
 };
 
-/* Forks the nursery; returns our end of its socket, or -errno. Call while the process is small, and as unprivileged as
- * resolvers are to be. It ends when this socket is closed. */
-int nursery_start(pid_t *pid);
+/* Forks the nursery and its keeper; returns our end of its socket, or -errno. Call while the process is small, and as
+ * unprivileged as resolvers are to be. Both end when this socket is closed. */
+int nursery_start(pid_t *keeper);
 
 /* A new resolver's socket (non-blocking, close-on-exec), or -errno. Does not wait for the fork: a host can be sent at once. */
 int nursery_fork(int nursery);

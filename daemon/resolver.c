@@ -11,7 +11,7 @@ int resolver_init(struct resolver *resolver, unsigned int max)
 {
 	*resolver = (struct resolver){ .max = max, .spare = -1 };
 	list_init(&resolver->waiting);
-	resolver->nursery = nursery_start(&resolver->nursery_pid);
+	resolver->nursery = nursery_start(&resolver->keeper);
 	return resolver->nursery < 0 ? resolver->nursery : 0;
 }
 
@@ -49,9 +49,9 @@ void resolver_deinit(struct resolver *resolver)
 		ev_io_stop(resolver->loop, &resolver->room);
 	close_fd(&resolver->spare);
 	close_fd(&resolver->nursery);
-	if (resolver->nursery_pid > 0)
-		waitpid(resolver->nursery_pid, NULL, 0);
-	resolver->nursery_pid = 0;
+	if (resolver->keeper > 0)
+		waitpid(resolver->keeper, NULL, 0);
+	resolver->keeper = 0;
 }
 
 /* Gives the process of a finished look-up back, or kills that of one that was given up. */

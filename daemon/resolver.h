@@ -15,7 +15,7 @@
 struct resolver {
 	struct ev_loop *loop;
 	int nursery;
-	pid_t nursery_pid;
+	pid_t keeper;
 	unsigned int max, busy;
 	int spare;		/* one idle process is kept, so that a look-up does not wait for a fork; -1: none */
 	struct list waiting;	/* lookup.link */

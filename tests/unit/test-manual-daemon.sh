@@ -174,6 +174,7 @@ SIGINT	daemon/server.c	SIGINT
 READY=1	daemon/server.c	READY=1
 STOPPING=1	daemon/server.c	STOPPING=1
 ktlsd-nursery	daemon/nursery.c	ktlsd-nursery
+ktlsd-keeper	daemon/nursery.c	ktlsd-keeper
 JOURNAL_STREAM	daemon/log.c	JOURNAL_STREAM
 AllowVerifyNone	daemon/options.def	AllowVerifyNone
 FACTS

@@ -20,10 +20,23 @@ struct asked {
 struct pool {
 	struct ev_loop *loop;
 	struct resolver resolver;
+	pid_t nursery;
 	size_t descriptors;
 	struct asked asked[ASKED_MAX];
 	unsigned int n_done;
 };
+
+/* The keeper's child, as soon as there is one. */
+static pid_t find_nursery(const struct pool *pool)
+{
+	uint64_t end = clock_us() + (uint64_t)(PATIENCE * 1e6);
+	pid_t pid = 0;
+
+	while (!children_of(pool->resolver.keeper, &pid, 1) && clock_us() < end)
+		sched_yield();
+	assert_true(pid > 0);
+	return pid;
+}
 
 static void on_done(struct lookup *lookup)
 {
@@ -39,6 +52,7 @@ static void pool_init(struct pool *pool, unsigned int max)
 	*pool = (struct pool){ .descriptors = count_descriptors() };
 	pool->loop = loop_new();
 	assert_int_equal(resolver_init(&pool->resolver, max), 0);
+	pool->nursery = find_nursery(pool);
 	resolver_run(&pool->resolver, pool->loop);
 	name_server_run(pool->loop);
 }
@@ -252,7 +266,7 @@ static pid_t only_child(struct pool *pool)
 {
 	pid_t pids[4];
 
-	assert_int_equal(children_of(pool->resolver.nursery_pid, pids, array_size(pids)), 1);
+	assert_int_equal(children_of(pool->nursery, pids, array_size(pids)), 1);
 	return pids[0];
 }
 
@@ -278,7 +292,7 @@ static bool one_child(void *pool)
 {
 	pid_t pids[ASKED_MAX];
 
-	return children_of(((struct pool *)pool)->resolver.nursery_pid, pids, ASKED_MAX) == 1;
+	return children_of(((struct pool *)pool)->nursery, pids, ASKED_MAX) == 1;
 }
 
 /* As run_until(), for what no event of the loop tells. */
@@ -337,7 +351,7 @@ static void test_a_stopped_look_up_ends_its_process(void **state)
 
 		host[8] += (char)i;
 		pid = find_stuck(&pool, host);
-		assert_int_equal(parent_of(pid), pool.resolver.nursery_pid);
+		assert_int_equal(parent_of(pid), pool.nursery);
 		lookup_stop(&pool.asked[1].lookup);
 		assert_true(ends(pid));
 		assert_int_equal(count_descriptors(), descriptors);
@@ -404,7 +418,7 @@ static void test_a_storm_of_stopped_look_ups(void **state)
 
 	pool_init(&pool, 3);
 	expect_answer(&pool, "host.example", "192.0.2.8:0");
-	assert_int_equal(kill(pool.resolver.nursery_pid, SIGSTOP), 0);
+	assert_int_equal(kill(pool.nursery, SIGSTOP), 0);
 	for (int i = 0; i < 3000; i++) {
 		ask(&pool, 0, "host.example");
 		lookup_stop(&pool.asked[0].lookup);
@@ -416,7 +430,7 @@ static void test_a_storm_of_stopped_look_ups(void **state)
 	assert_int_equal(pool.n_done, 1);
 	/* One that waits for a process is taken out of the row. */
 	lookup_stop(&pool.asked[1].lookup);
-	assert_int_equal(kill(pool.resolver.nursery_pid, SIGCONT), 0);
+	assert_int_equal(kill(pool.nursery, SIGCONT), 0);
 	run_until(pool.loop, is_set, &pool.asked[3].done);
 	assert_int_equal(pool.asked[3].lookup.gai_error, 0);
 	await_query(&pool, names[0]);
@@ -432,14 +446,14 @@ static void test_the_end_in_a_storm(void **state)
 
 	pool_init(&pool, 3);
 	expect_answer(&pool, "host.example", "192.0.2.8:0");
-	assert_int_equal(kill(pool.resolver.nursery_pid, SIGSTOP), 0);
+	assert_int_equal(kill(pool.nursery, SIGSTOP), 0);
 	for (int i = 0; i < 3000; i++) {
 		ask(&pool, 0, "host.example");
 		lookup_stop(&pool.asked[0].lookup);
 	}
 	ask(&pool, 0, "host.example");
 	run_for(pool.loop, 0.01);
-	assert_int_equal(kill(pool.resolver.nursery_pid, SIGCONT), 0);
+	assert_int_equal(kill(pool.nursery, SIGCONT), 0);
 	pool_deinit(&pool);
 }
 
@@ -462,15 +476,51 @@ static void test_a_process_that_dies(void **state)
 	pool_deinit(&pool);
 }
 
+/* Its keeper makes another one, and what was asked of it in between is done then. */
 static void test_a_nursery_that_dies(void **state)
 {
 	struct pool pool;
 
 	pool_init(&pool, 4);
 	expect_answer(&pool, "host.example", "192.0.2.8:0");
-	assert_int_equal(kill(pool.resolver.nursery_pid, SIGKILL), 0);
-	assert_true(ends(pool.resolver.nursery_pid));
-	/* One process is left. Whoever comes while it is busy is told so. */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(kill(pool.nursery, SIGKILL), 0);
+		assert_true(ends(pool.nursery));
+		/* One process is left. */
+		ask_into_the_void(&pool, 1, i % 2 ? "odd.void" : "even.void");
+		for (size_t which = 2; which < 4; which++)
+			assert_int_equal(answer(&pool, which, "host.example")->lookup.gai_error, 0);
+		lookup_stop(&pool.asked[1].lookup);
+		pool.nursery = find_nursery(&pool);
+	}
+	pool_deinit(&pool);
+}
+
+/* Then the nursery goes on without, and ends with the daemon. */
+static void test_a_keeper_that_dies(void **state)
+{
+	struct pool pool;
+
+	pool_init(&pool, 4);
+	assert_int_equal(kill(pool.resolver.keeper, SIGKILL), 0);
+	assert_true(ends(pool.resolver.keeper));
+	ask_into_the_void(&pool, 1, "kept.void");
+	expect_answer(&pool, "host.example", "192.0.2.8:0");
+	pool_deinit(&pool);
+	assert_true(ends(pool.nursery));
+}
+
+/* Without both there is one process left. Whoever comes while it is busy is told so. */
+static void test_both_die(void **state)
+{
+	struct pool pool;
+
+	pool_init(&pool, 4);
+	expect_answer(&pool, "host.example", "192.0.2.8:0");
+	assert_int_equal(kill(pool.resolver.keeper, SIGKILL), 0);
+	assert_true(ends(pool.resolver.keeper));
+	assert_int_equal(kill(pool.nursery, SIGKILL), 0);
+	assert_true(ends(pool.nursery));
 	ask_into_the_void(&pool, 0, "last.void");
 	for (size_t i = 1; i < 4; i++) {
 		assert_int_equal(answer(&pool, i, "host.example")->lookup.gai_error, EAI_SYSTEM);
@@ -497,7 +547,7 @@ static void test_sigio_is_not_the_end(void **state)
 		expect_answer(&pool, "host.example", "192.0.2.8:0");
 	}
 	assert_false(pool.asked[1].done);
-	assert_int_equal(parent_of(pid), pool.resolver.nursery_pid);
+	assert_int_equal(parent_of(pid), pool.nursery);
 	lookup_stop(&pool.asked[1].lookup);
 	assert_true(ends(pid));
 	pool_deinit(&pool);
@@ -531,8 +581,8 @@ static void test_signals_of_the_processes(void **state)
 	pool_init(&pool, 2);
 	assert_int_equal(sigprocmask(SIG_SETMASK, &kept, NULL), 0);
 	pid = find_stuck(&pool, "signals.void");
-	assert_true(has_signal(pool.resolver.nursery_pid, "SigIgn", SIGTERM));
-	assert_true(has_signal(pool.resolver.nursery_pid, "SigIgn", SIGINT));
+	assert_true(has_signal(pool.nursery, "SigIgn", SIGTERM));
+	assert_true(has_signal(pool.nursery, "SigIgn", SIGINT));
 	assert_false(has_signal(pid, "SigBlk", SIGIO));
 	assert_false(has_signal(pid, "SigBlk", SIGALRM));
 	assert_false(has_signal(pid, "SigIgn", SIGTERM));
@@ -544,8 +594,8 @@ static void test_signals_of_the_processes(void **state)
 /* --- what they have, and their end */
 
 struct pids {
-	pid_t nursery, resolver;
-	size_t nursery_has, resolver_has;
+	pid_t keeper, nursery, resolver;
+	size_t keeper_has, nursery_has, resolver_has;
 	bool told;
 };
 
@@ -555,9 +605,12 @@ static _Noreturn void be_a_daemon(struct pids *pids)
 	struct pool pool;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGCHLD, SIG_IGN); /* as whoever started it may have had it */
 	pool_init(&pool, 2);
 	pids->resolver = find_stuck(&pool, "daemon.void");
-	pids->nursery = pool.resolver.nursery_pid;
+	pids->nursery = pool.nursery;
+	pids->keeper = pool.resolver.keeper;
+	pids->keeper_has = descriptors_of(pids->keeper);
 	pids->nursery_has = descriptors_of(pids->nursery);
 	pids->resolver_has = descriptors_of(pids->resolver);
 	pids->told = true;
@@ -580,13 +633,16 @@ static void test_the_daemon_s_sudden_end(void **state)
 	while (!*(volatile bool *)&pids->told && clock_us() < end)
 		sched_yield();
 	assert_true(pids->told);
-	assert_int_equal(parent_of(pids->nursery), pid);
+	assert_int_equal(parent_of(pids->keeper), pid);
+	assert_int_equal(parent_of(pids->nursery), pids->keeper);
 	assert_int_equal(parent_of(pids->resolver), pids->nursery);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_true(ends(pids->resolver));
 	assert_true(ends(pids->nursery));
+	assert_true(ends(pids->keeper));
 	/* Standard streams and one socket; and that on which the question went out. */
+	assert_int_equal(pids->keeper_has, 3 + 1);
 	assert_int_equal(pids->nursery_has, 3 + 1);
 	assert_int_equal(pids->resolver_has, 3 + 1 + 1);
 	munmap(pids, sizeof(*pids));
@@ -599,7 +655,7 @@ static void test_the_end(void **state)
 
 	pool_init(&pool, 2);
 	expect_answer(&pool, "host.example", "192.0.2.8:0");
-	nursery = pool.resolver.nursery_pid;
+	nursery = pool.nursery;
 	resolver = only_child(&pool);
 	pool_deinit(&pool);
 	assert_true(ends(nursery));
@@ -628,6 +684,8 @@ int main(void)
 		cmocka_unit_test(test_the_end_in_a_storm),
 		cmocka_unit_test(test_a_process_that_dies),
 		cmocka_unit_test(test_a_nursery_that_dies),
+		cmocka_unit_test(test_a_keeper_that_dies),
+		cmocka_unit_test(test_both_die),
 		cmocka_unit_test(test_sigio_is_not_the_end),
 		cmocka_unit_test(test_many_look_ups),
 		cmocka_unit_test(test_signals_of_the_processes),
