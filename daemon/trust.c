@@ -4,6 +4,7 @@
 #include "daemon/pem.h"
 #include "daemon/verify.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/evp.h>
@@ -75,7 +76,19 @@ static X509_STORE *load_store(const char *path, char **message)
 		fault = strerror((int)-size);
 	else
 		anchors = pem_to_store(text, (size_t)size, INT_MAX, true, &fault);
-	if (!anchors && asprintf(message, "%s: %s", path, fault ? fault : "out of memory") < 0)
+	if (!anchors && asprintf(message, "%s: %s%s", path, size >= 0 && fault ? "it has " : "",
+				 fault ? fault : "out of memory") < 0)
+		*message = NULL;
+	return anchors;
+}
+
+static X509_STORE *configured_store(const struct config_store *config, char **message)
+{
+	_cleanup_free_ char *fault = NULL;
+	X509_STORE *anchors = load_store(config->file, &fault);
+
+	if (!anchors && asprintf(message, "%s: File: %s", config->where,
+				 fault ? fault : "out of memory") < 0)
 		*message = NULL;
 	return anchors;
 }
@@ -109,8 +122,17 @@ static bool add_store(struct trust *trust, const struct config_store *config, ch
 	struct store *store = &trust->stores[trust->n_stores++];
 
 	store->name = strdup(config->name);
-	store->anchors = config->file ? load_store(config->file, message) : system_store(message);
+	store->anchors = config->file ? configured_store(config, message)
+				      : system_store(message);
 	return store->name && store->anchors;
+}
+
+bool trust_check_store(const struct config_store *config, char **message)
+{
+	X509_STORE *anchors = config->file ? configured_store(config, message) : NULL;
+
+	X509_STORE_free(anchors);
+	return anchors || !config->file;
 }
 
 struct trust *trust_new(const struct config *config, char **message)
@@ -197,8 +219,7 @@ static enum proto_error from_text(struct trust *trust, const char *ca, X509_STOR
 	struct text *text;
 	uint8_t sha256[32];
 
-	if (size > PROTO_CA_MAX)
-		return proto_status_invalid(status, "trust.ca", "it is too long");
+	assert(size <= PROTO_CA_MAX);
 	if (!EVP_Digest(ca, size, sha256, NULL, EVP_sha256(), NULL))
 		return no_memory(status);
 	text = find_text(trust, sha256);
@@ -209,7 +230,7 @@ static enum proto_error from_text(struct trust *trust, const char *ca, X509_STOR
 	}
 	*anchors = pem_to_store(ca, size, PROTO_CA_CERTS_MAX, false, &fault);
 	if (!*anchors)
-		return fault ? proto_status_invalid(status, "trust.ca", "%s", fault)
+		return fault ? proto_status_invalid(status, "trust.ca", "it has %s", fault)
 			     : no_memory(status);
 	keep(trust, sha256, size, *anchors);
 	return PROTO_OK;

@@ -23,13 +23,16 @@
 struct trust;
 
 /*
- * Reads every [Store]. NULL: *message (malloc) tells the file and what is wrong with it. Where no
- * file is configured for "system" and none of the usual ones is there and good, it is empty: then
- * trust_new() succeeds, and *message is a warning to log.
+ * Reads every [Store]. NULL: *message (malloc) tells what is wrong as FILE:LINE: File: ..., or is
+ * NULL: no memory. Where no file is configured for "system" and none of the usual ones is there and
+ * good, it is empty: then trust_new() succeeds, and *message is a warning to log.
  */
 struct trust *trust_new(const struct config *config, char **message);
 struct trust *trust_free(struct trust *trust);
 DEFINE_CLEANUP(struct trust *, trust_free)
+
+/* Whether trust_new() would take this one; otherwise *message as there. */
+bool trust_check_store(const struct config_store *config, char **message);
 
 /*
  * The anchors that a request names, as a reference for the caller to give back with

@@ -255,12 +255,10 @@ static void test_bounds_of_a_text(void **state)
 	refused(trust, &(struct proto_trust){ .ca = text }, "trust.ca", "too many");
 	free(text);
 
-	longest = malloc(PROTO_CA_MAX + 2);
-	memset(longest, '#', PROTO_CA_MAX + 1);
-	longest[PROTO_CA_MAX + 1] = '\0';
+	longest = malloc(PROTO_CA_MAX + 1);
+	memset(longest, '#', PROTO_CA_MAX);
 	memcpy(longest + PROTO_CA_MAX - strlen(ca_text) - 1, "\n", 1);
 	memcpy(longest + PROTO_CA_MAX - strlen(ca_text), ca_text, strlen(ca_text));
-	refused(trust, &(struct proto_trust){ .ca = longest }, "trust.ca", "too long");
 	longest[PROTO_CA_MAX] = '\0';
 	get(trust, &(struct proto_trust){ .ca = longest }, 1);
 	free(longest);
@@ -402,11 +400,15 @@ static void test_what_is_refused_is_not_kept(void **state)
 
 static void check_file(const char *path, const char *fault)
 {
-	_cleanup_free_ char *message = NULL;
+	struct config_store store = { (char *)"system", (char *)path, (char *)"f:1" };
+	_cleanup_free_ char *message = NULL, *checked = NULL;
 
 	assert_null(trust_with(path, &message));
 	assert_non_null(message);
+	assert_memory_equal(message, "f:1: File: ", strlen("f:1: File: "));
 	assert_non_null(strstr(message, path));
+	assert_false(trust_check_store(&store, &checked));
+	assert_string_equal(checked, message);
 	if (!strstr(message, fault))
 		fail_msg("\"%s\" has no \"%s\"", message, fault);
 }
