@@ -52,7 +52,7 @@ static void reply_session(struct peer *peer, struct request *request)
 
 /* --- calls */
 
-static void log_outcome(struct peer *peer, const struct request *request)
+static void log_outcome(struct peer *peer, const struct request *request, bool delivered)
 {
 	const struct proto_status *status = &request->status;
 	const struct proto_session *session = &request->session;
@@ -62,21 +62,31 @@ static void log_outcome(struct peer *peer, const struct request *request)
 		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->uid, request->call.host,
 			 request->call.port, proto_stage_name(status->stage), error->wire, status->message);
 	else
-		log_line(peer->env->log, LOG_INFO, "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us", peer->uid,
-			 request->call.host, request->call.port, session->address, session->version, session->cipher,
-			 session->verified_by, (unsigned long long)session->timings.total);
+		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE, "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s",
+			 peer->uid, request->call.host, request->call.port, session->address, session->version,
+			 session->cipher, session->verified_by, (unsigned long long)session->timings.total,
+			 delivered ? "" : ", and the caller did not take it");
+}
+
+/* The end of the request under way, once its reply is out or never will be. */
+static void conclude(struct peer *peer, bool delivered)
+{
+	if (!peer->answered)
+		return;
+	log_outcome(peer, peer->request, delivered);
+	peer->answered = false;
+	peer->request = request_free(peer->request);
 }
 
 static void request_done(struct request *request)
 {
 	struct peer *peer = request->owner;
 
-	log_outcome(peer, request);
+	peer->answered = true;
 	if (request->status.error == PROTO_OK)
 		reply_session(peer, request);
 	else
 		reply_status(peer, &request->status);
-	peer->request = request_free(request);
 	settle(peer);
 }
 
@@ -100,18 +110,11 @@ static void carry_out_get_info(struct peer *peer, struct proto_call *call)
 
 static void carry_out_get_interface_description(struct peer *peer, struct proto_call *call)
 {
-	struct proto_status status;
 	size_t length;
-	char *text;
+	char *text = call->oneway ? NULL : proto_description_encode(call->interface, &length);
 
-	if (call->oneway)
-		return;
-	text = proto_description_encode(call->interface, &length);
-	if (text || errno != ENOENT)
-		return reply(peer, text, length, -1);
-	proto_status_set(&status, PROTO_INTERFACE_NOT_FOUND, PROTO_STAGE_NONE, 0, "there is no interface %s", call->interface);
-	proto_escape(status.parameter, sizeof(status.parameter), call->interface);
-	reply_status(peer, &status);
+	if (!call->oneway)
+		reply(peer, text, length, -1);
 }
 
 static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
@@ -146,6 +149,23 @@ static void handle(struct peer *peer, const char *text, size_t length)
 
 /* --- the connection */
 
+/*
+ * The kernel bounds the descriptors that are on their way and not yet received, for all callers
+ * together (unix(7), ETOOMANYREFS). The caller gets a word in place of a socket.
+ */
+static enum proto_frame refuse_for_now(struct peer *peer)
+{
+	struct proto_status *status = &peer->request->status;
+
+	shut_down_undelivered(peer);
+	proto_writer_deinit(&peer->writer);
+	proto_status_set(status, PROTO_BUSY, PROTO_STAGE_INSTALL, ETOOMANYREFS,
+			 "too many sockets wait for their callers to take them");
+	status->retry = true;
+	reply_status(peer, status);
+	return proto_writer_flush(&peer->writer, peer->fd);
+}
+
 static enum proto_frame flush(struct peer *peer)
 {
 	bool hands_over = peer->writer.fd >= 0;
@@ -158,6 +178,8 @@ static enum proto_frame flush(struct peer *peer)
 	sent = proto_writer_flush(&peer->writer, peer->fd);
 	if (hands_over)
 		hurry_end();
+	if (sent == PROTO_FRAME_FAILED && errno == ETOOMANYREFS && hands_over)
+		return refuse_for_now(peer);
 	return sent;
 }
 
@@ -187,6 +209,7 @@ static bool deliver(struct peer *peer)
 	if (sent != PROTO_FRAME_AGAIN) {
 		ev_io_stop(peer->env->loop, &peer->writable);
 		ev_timer_stop(peer->env->loop, &peer->delivering);
+		conclude(peer, sent == PROTO_FRAME_OK);
 		return sent == PROTO_FRAME_OK && !peer->last;
 	}
 	ev_io_start(peer->env->loop, &peer->writable);
@@ -227,6 +250,7 @@ static void settle(struct peer *peer)
 	while ((alive = deliver(peer)) && proto_writer_idle(&peer->writer) && !peer->request) {
 		text = proto_reader_next(&peer->reader, &length);
 		if (!text) {
+			proto_reader_rest(&peer->reader);
 			busy = false;
 			break;
 		}
@@ -304,6 +328,7 @@ struct peer *peer_free(struct peer *peer)
 	if (!peer)
 		return NULL;
 	list_leave(&peer->link);
+	conclude(peer, false);
 	request_free(peer->request);
 	ev_io_stop(peer->env->loop, &peer->readable);
 	ev_io_stop(peer->env->loop, &peer->writable);

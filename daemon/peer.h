@@ -20,7 +20,8 @@ struct peer {
 	bool last;			/* the reply under way is the last one */
 	struct proto_reader reader;
 	struct proto_writer writer;
-	struct request *request;	/* under way, or NULL */
+	struct request *request;	/* under way, or answered and not yet delivered; or NULL */
+	bool answered;
 	void *owner;
 	void (*gone)(struct peer *peer);
 };

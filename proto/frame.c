@@ -9,7 +9,7 @@
 #define READ_FIRST 4096
 #define READ_LEAST 1024
 /* All that may wait, and one byte more by which it is seen to be too much. */
-#define READ_MAX ((1 + PROTO_PIPELINE_MAX) * ((size_t)PROTO_MESSAGE_MAX + 1) + 1)
+#define READ_MAX ((size_t)PROTO_MESSAGE_MAX + 1 + PROTO_PIPELINE_BYTES_MAX + 1)
 
 /* What one descriptor takes. The padding would hold a second one, but for the length told. */
 union control {
@@ -171,6 +171,15 @@ const char *proto_reader_next(struct proto_reader *reader, size_t *length)
 	reader->start += *length + 1;
 	reader->waiting--;
 	return text;
+}
+
+void proto_reader_rest(struct proto_reader *reader)
+{
+	if (reader->start != reader->end)
+		return;
+	free_wiped(reader->buffer, reader->size);
+	reader->buffer = NULL;
+	reader->start = reader->end = reader->begun = reader->size = 0;
 }
 
 size_t proto_reader_waiting(const struct proto_reader *reader)

@@ -38,12 +38,15 @@ void proto_reader_deinit(struct proto_reader *reader);
  * for the time of a close(), which may block.
  *
  * It holds 1 + PROTO_PIPELINE_MAX whole messages, since the first of them may be about to begin:
- * while a call is under way, its owner looks at proto_reader_waiting() himself.
+ * while a call is under way, its owner looks at proto_reader_waiting() himself. In bytes it holds
+ * one of the largest and PROTO_PIPELINE_BYTES_MAX behind it.
  */
 enum proto_frame proto_reader_fill(struct proto_reader *reader, int sock);
 
 /* The next whole message, terminated, valid until the next fill; NULL: none yet. */
 const char *proto_reader_next(struct proto_reader *reader, size_t *length);
+/* Gives the buffer back if there is nothing in it: most of its time a connection waits. */
+void proto_reader_rest(struct proto_reader *reader);
 /* Whole messages that wait, and whether an incomplete one has begun. */
 size_t proto_reader_waiting(const struct proto_reader *reader);
 bool proto_reader_begun(const struct proto_reader *reader);

@@ -41,6 +41,8 @@
 
 /* What a caller may have waiting behind the call under way. One more, and it is disconnected. */
 #define PROTO_PIPELINE_MAX 4
+/* All of these together: they wait in the service's memory, for as long as the call under way takes. */
+#define PROTO_PIPELINE_BYTES_MAX (512 * 1024)
 
 /* Text of an error, the peer's part of it escaped and cut. */
 #define PROTO_TEXT_MAX 512

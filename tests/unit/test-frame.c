@@ -164,11 +164,33 @@ static void test_buffer_is_bounded(void **state)
 	struct wire wire;
 
 	wire_init(&wire, false);
-	for (int i = 0; i < 1 + PROTO_PIPELINE_MAX; i++)
-		assert_int_equal(pump(&wire, PROTO_MESSAGE_MAX, "", 1), PROTO_FRAME_OK);
+	assert_int_equal(pump(&wire, PROTO_MESSAGE_MAX, "", 1), PROTO_FRAME_OK);
+	assert_int_equal(pump(&wire, PROTO_PIPELINE_BYTES_MAX - 1, "", 1), PROTO_FRAME_OK);
 	assert_int_equal(wire.reader.size,
-			 (1 + PROTO_PIPELINE_MAX) * ((size_t)PROTO_MESSAGE_MAX + 1) + 1);
+			 (size_t)PROTO_MESSAGE_MAX + 1 + PROTO_PIPELINE_BYTES_MAX + 1);
 	assert_int_equal(pump(&wire, 1, "", 0), PROTO_FRAME_TOO_LARGE);
+	wire_deinit(&wire);
+}
+
+/* What waits for its caller's next word waits without memory. */
+static void test_rest(void **state)
+{
+	struct wire wire;
+	size_t length;
+
+	wire_init(&wire, false);
+	assert_int_equal(pump(&wire, 100000, "\0y", 2), PROTO_FRAME_OK);
+	assert_non_null(proto_reader_next(&wire.reader, &length));
+	proto_reader_rest(&wire.reader);
+	assert_true(proto_reader_begun(&wire.reader));
+	assert_true(wire.reader.size > 0);
+	assert_int_equal(pump(&wire, 0, "\0", 1), PROTO_FRAME_OK);
+	assert_string_equal(proto_reader_next(&wire.reader, &length), "y");
+	proto_reader_rest(&wire.reader);
+	assert_int_equal(wire.reader.size, 0);
+	assert_int_equal(pump(&wire, 3, "", 1), PROTO_FRAME_OK);
+	assert_non_null(proto_reader_next(&wire.reader, &length));
+	assert_int_equal(length, 3);
 	wire_deinit(&wire);
 }
 
@@ -296,6 +318,7 @@ int main(void)
 		cmocka_unit_test(test_largest_message),
 		cmocka_unit_test(test_one_byte_more),
 		cmocka_unit_test(test_buffer_is_bounded),
+		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_moving_keeps_the_bytes),
 		cmocka_unit_test(test_end_and_hang_up),
 		cmocka_unit_test(test_reading_what_is_no_socket),
