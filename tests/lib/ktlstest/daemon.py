@@ -145,9 +145,9 @@ class Daemon:
             found += [child for child, parent in parents.items() if parent == pid]
         return found[1:]
 
-    def resolvers(self):
-        """Those among them that look up names, or would."""
-        return [pid for pid in self.children() if _command(pid) == "ktlsd-resolver"]
+    def resolvers(self, name="ktlsd-resolver"):
+        """Those among them that look up names, or would; or others by the name they have."""
+        return [pid for pid in self.children() if _command(pid) == name]
 
     def pids(self):
         return [self.pid, *self.children()]

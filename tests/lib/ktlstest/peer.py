@@ -56,12 +56,13 @@ def context(name, versions=TLS12, ciphers="DEFAULT", curve=None, alpn=None, dire
 class Peer:
     """Listens on loopback; a plan, or a function from the number of the connection to a plan."""
 
-    def __init__(self, name="rsa", plan=Plan(), *, family=socket.AF_INET, port=0, **settings):
+    def __init__(self, name="rsa", plan=Plan(), *, family=socket.AF_INET, port=0,
+                 host=None, **settings):
         self.plan = plan if callable(plan) else lambda _index: plan
         self.context = context(name, **settings)
         self.connections = []
         self.changed = threading.Condition()
-        self.host = LOOPBACK[family]
+        self.host = host or LOOPBACK[family]
         self.listener = socket.create_server((self.host, port), family=family, backlog=128)
         self.port = self.listener.getsockname()[1]
         self.stop_reader, self.stop_writer = os.pipe()
