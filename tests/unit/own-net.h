@@ -1,53 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A network and /etc files of the test's own (it must be root): loopback alone, /etc/hosts as the
- * test writes it, and the name server 127.0.0.1, which is the test, too. What it says to a name is
+ * A network of the test's own (it must be root): loopback alone, /etc/hosts as the test writes it,
+ * and the name server 127.0.0.1, which is the test, too. What it says to a name is
  * in the name: "nx.*" is unknown, "fail.*" a failure, "many.*" twelve addresses, and to every other
  * name it never says anything.
  */
 #pragma once
 
-#include "tests/unit/loop.h"
+#include "tests/unit/own-files.h"
 
 #include <net/if.h>
-#include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 
 #define OWN_HOSTS "127.0.0.1 localhost\n::1 localhost\n192.0.2.8 host.example\n"
 #define QUERIES_MAX 64
 #define MANY_ADDRESSES 12
 
 static struct {
-	char directory[32];
 	int dns;
 	ev_io queried;
 	char names[QUERIES_MAX][256];	/* in the order in which they were first asked for */
 	size_t n_names;
 } own_net;
-
-static inline void write_file(const char *name, const char *text)
-{
-	char path[64];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", own_net.directory, name);
-	file = fopen(path, "we");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-}
-
-static inline void replace_etc(const char *name, const char *text)
-{
-	char from[64], to[64];
-
-	write_file(name, text);
-	snprintf(from, sizeof(from), "%s/%s", own_net.directory, name);
-	snprintf(to, sizeof(to), "/etc/%s", name);
-	if (mount(from, to, "none", MS_BIND, NULL) < 0)
-		fail_msg("cannot put a file over %s: %s", to, strerror(errno));
-}
 
 static inline void loopback_up(void)
 {
@@ -73,14 +47,7 @@ static inline void name_server_open(void)
 
 static inline int own_net_init(void **state)
 {
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 ||
-	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0) {
-		fprintf(stderr, "no namespaces, so there is nothing to test with: %s\n",
-			strerror(errno));
-		return -1;
-	}
-	strcpy(own_net.directory, "/tmp/ktls-unit-XXXXXX");
-	assert_non_null(mkdtemp(own_net.directory));
+	own_files_init(CLONE_NEWNET);
 	loopback_up();
 	replace_etc("hosts", OWN_HOSTS);
 	replace_etc("resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n");
@@ -91,17 +58,9 @@ static inline int own_net_init(void **state)
 
 static inline int own_net_deinit(void **state)
 {
-	static const char *const files[] = { "hosts", "resolv.conf", "nsswitch.conf" };
-	char path[64];
-
 	close_fd(&own_net.dns);
-	for (size_t i = 0; i < array_size(files); i++) {
-		snprintf(path, sizeof(path), "/etc/%s", files[i]);
-		umount2(path, MNT_DETACH);
-		snprintf(path, sizeof(path), "%s/%s", own_net.directory, files[i]);
-		unlink(path);
-	}
-	return rmdir(own_net.directory);
+	own_files_deinit();
+	return 0;
 }
 
 /* --- the name server */
