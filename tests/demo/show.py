@@ -54,17 +54,23 @@ def show_counters():
             print(line)
 
 
+def first_data(stream):
+    """The first segment that begins with a record of application data, TLS 1.2."""
+    for start, _, length in stream.segments:
+        data = bytes(stream.data[start:start + length])
+        if data.startswith(b"\x17\x03\x03"):
+            return data
+    raise SystemExit("no application data was seen on the wire")
+
+
 def show_wire(sniffer, port):
-    title("the wire: the last bytes of each direction")
+    title("the wire: the first bytes of application data")
     for name, flows in (("to the server", sniffer.flows(destination_port=port)),
                         ("from the server", sniffer.flows(source_port=port))):
-        for start, _, length in flows[0].segments[-8:]:
-            data = flows[0].data[start:start + length]
-            if data[:3] == b"\x17\x03\x03":
-                print(f"{name}: {data[:48].hex(' ')}{' ...' if length > 48 else ''}  (application data, TLS 1.2)")
+        print(f"{name + ':':16} {first_data(flows[0])[:40].hex(' ')} ...")
     sniffer.assert_absent(SENTENCE.encode())
     sniffer.assert_absent(SENTENCE[::-1].encode())
-    print("the sentence is nowhere on it in clear, neither way")
+    print("The sentence is nowhere on it in clear, neither way.")
 
 
 def converse(daemon, port):
