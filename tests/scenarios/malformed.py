@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What isn't a call, is none yet, or has more to it than a call may have: each has its verdict,
-nothing is connected, nothing is left, and others are served meanwhile."""
+nothing is connected, nothing is left, and others are served meanwhile.
+
+With KTLSTEST_LONG set there is a test that takes a minute.
+"""
 
 import os
 import re
@@ -18,6 +21,7 @@ from ktlstest.refused import (CLOSED, call, check_refused, check_verdict, nothin
 from ktlstest.tap import (check_between, check_equal, check_in, check_true, main, note, test,
                           wait_until)
 
+LONG = bool(os.environ.get("KTLSTEST_LONG"))
 MESSAGE_MAX = 512 * 1024
 GET_INFO = b'{"method":"org.varlink.service.GetInfo"}'
 HALF = b'{"method":"io.ktlsd.Connect","parameters":{"host":"127.0.0.1",'
@@ -380,6 +384,13 @@ def idle(_daemon):
 def shipped(_daemon):
     with open(os.path.join(TOP, "conf", "ktlsd.conf"), encoding="utf-8") as file:
         check_in("#IdleTimeoutSec=60\n", list(file), "settings that are shipped")
+
+
+@test("in a minute, an idle connection is closed", deadline=90, cases=[{}] if LONG else [])
+def minute(daemon):
+    with daemon.caller() as caller:
+        caller.sock.settimeout(75)
+        check_between(caller.wait_closed(), 59.9, 60 + SLACK, "seconds until it is closed")
 
 
 def start():

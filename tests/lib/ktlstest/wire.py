@@ -110,6 +110,13 @@ class Caller:
                 os.close(fd)
             raise
 
+    def skip(self, count):
+        """Drop so many replies, without the descriptors that may come with a later one."""
+        while self.buffer.count(b"\0") < count:
+            self._fill()
+        for _ in range(count):
+            del self.buffer[:self.buffer.index(b"\0") + 1]
+
     def call(self, method, parameters=None, **extra):
         start = time.monotonic()
         self.start(method, parameters, **extra)
