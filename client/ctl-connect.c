@@ -257,7 +257,7 @@ int ctl_failure(const struct ktls *k)
 		fprintf(stderr, "%s: ", parameter);
 	fprintf(stderr, "%s%s%s (%s)\n", ktls_get_message(k), cause ? ": " : "", cause ?: "",
 		ktls_status_name(status));
-	return ktls_status_who(status);
+	return ktls_get_retry(k) ? KTLS_WHO_RETRY : ktls_status_who(status);
 }
 
 static void print_failure_details(const struct ktls *k)

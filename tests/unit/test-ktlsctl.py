@@ -142,10 +142,21 @@ def an_errno_is_told_once(directory):
     for message in ("ECONNREFUSED from 192.0.2.1:443", "192.0.2.1:443: Connection refused"):
         answer = {"error": "io.ktlsd.ConnectFailed",
                   "parameters": {"stage": "connect", "message": message, "errno": "ECONNREFUSED",
-                                 "retry": True}}
+                                 "retry": False}}
         with Service(directory, answer) as service:
             result = run("--socket", service.path, "connect", "example.org:443")
         expect(result, 3, f"ktlsctl: connect: {re.escape(message)} \\(ConnectFailed\\)\n")
+
+
+@test
+def what_may_pass_by_itself_is_for_trying_again(directory):
+    for retry, status in ((False, 3), (True, 4)):
+        answer = {"error": "io.ktlsd.ResolveFailed",
+                  "parameters": {"stage": "resolve", "message": "no answer", "errno": None,
+                                 "retry": retry}}
+        with Service(directory, answer) as service:
+            result = run("--socket", service.path, "connect", "example.org:443")
+        expect(result, status, "ktlsctl: resolve: no answer \\(ResolveFailed\\)\n")
 
 
 @test
