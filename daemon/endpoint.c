@@ -22,11 +22,14 @@ static int from_systemd(int n, struct log *log)
 	int fd = SD_LISTEN_FDS_START;
 
 	if (n != 1 || sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
-		log_line(log, LOG_ERR, "one listening AF_UNIX stream socket is expected from the service manager");
+		log_line(
+			log, LOG_ERR,
+			"one listening AF_UNIX stream socket is expected from the service manager");
 		return -1;
 	}
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
-		return refuse(log, "socket from the service manager", errno, "cannot be made non-blocking");
+		return refuse(log, "socket from the service manager", errno,
+			      "cannot be made non-blocking");
 	return fd;
 }
 
@@ -49,16 +52,22 @@ static int check_free(const struct sockaddr_un *address)
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? errno : 0;
 }
 
-/* The socket is made 0600 and given away only then, so that there is no moment at which the wrong people may connect. */
+/*
+ * The socket is made 0600 and given away only then, so that there is no moment at which the wrong
+ * people may connect. Who else may write to its directory can put a link in its place: that is not
+ * followed.
+ */
 static void open_to_group(const char *path, struct log *log)
 {
 	const struct group *group = getgrnam(ENDPOINT_GROUP);
 
 	if (!group)
 		return;
-	if (chown(path, -1, group->gr_gid) < 0 || chmod(path, 0660) < 0)
-		log_line(log, LOG_WARNING, "%s: cannot be given to group %s, so it stays with its owner: %s", path, ENDPOINT_GROUP,
-			 strerror(errno));
+	if (fchownat(AT_FDCWD, path, -1, group->gr_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(AT_FDCWD, path, 0660, AT_SYMLINK_NOFOLLOW) < 0)
+		log_line(log, LOG_WARNING,
+			 "%s: cannot be given to group %s, so it stays with its owner: %s", path,
+			 ENDPOINT_GROUP, strerror(errno));
 }
 
 static int listen_at(const char *path, struct log *log)
@@ -70,18 +79,21 @@ static int listen_at(const char *path, struct log *log)
 
 	if (fd < 0)
 		return refuse(log, path, errno, "no socket");
-	/* An empty one would be an address in the abstract namespace, which has no mode (unix(7)). */
+	/* An empty one would be an address in the abstract namespace, which has no mode (unix(7)).
+	 */
 	if (!*path || strlen(path) >= sizeof(address.sun_path))
 		return refuse(log, path, *path ? ENAMETOOLONG : ENOENT, "no path for a socket");
 	strcpy(address.sun_path, path);
 	r = check_free(&address);
 	if (r)
-		return refuse(log, path, r, r == EADDRINUSE ? "somebody serves it" : "is in the way");
+		return refuse(log, path, r,
+			      r == EADDRINUSE ? "somebody serves it" : "is in the way");
 	kept = umask(0177);
 	r = bind(fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(kept);
 	if (r < 0)
-		return refuse(log, path, errno, errno == ENOENT ? "its directory is not there" : "cannot be made");
+		return refuse(log, path, errno,
+			      errno == ENOENT ? "its directory is not there" : "cannot be made");
 	if (listen(fd, ENDPOINT_BACKLOG) < 0)
 		return refuse(log, path, errno, "cannot be listened on");
 	open_to_group(path, log);
