@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* A race in which the ninth address wins is a host that is down: each attempt costs a descriptor and a packet. */
+/* A race in which the ninth address wins is a host that is down: each attempt costs a descriptor
+ * and a packet. */
 #define ADDRESSES_MAX 8
 
 /* "[" IPv6 "]:" port, for log and reply */
@@ -18,12 +19,13 @@ struct addresses {
 	uint32_t n;
 };
 
-/* Whether host is an IPv4 or IPv6 address in its one canonical text form (inet_pton(3)); then it is the one address. */
+/* Whether host is an IPv4 or IPv6 address in its one canonical text form (inet_pton(3)); then it is
+ * the one address. */
 bool addresses_from_literal(struct addresses *addresses, const char *host);
 
 /*
- * The resolver's answer, in its order of preference (RFC 6724), the two families taken in turn beginning with that of the first
- * (RFC 8305, section 4).
+ * The resolver's answer, in its order of preference (RFC 6724), the two families taken in turn
+ * beginning with that of the first (RFC 8305, section 4).
  */
 void addresses_from_list(struct addresses *addresses, const struct addrinfo *list);
 

@@ -65,7 +65,8 @@ static void attempt_start(struct connect_attempt *attempt)
 	const struct sockaddr_storage *address = attempt->address;
 	int r;
 
-	attempt->fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	attempt->fd =
+		socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (attempt->fd < 0)
 		return attempt_failed(attempt, errno);
 	attempt->race->running++;
@@ -96,10 +97,12 @@ static void on_turn(EV_P_ ev_timer *timer, int events)
 	}
 }
 
-void connect_start(struct connect_race *race, struct watch_set *watches, const struct addresses *addresses,
-		   void (*done)(struct connect_race *))
+void connect_start(struct connect_race *race, struct watch_set *watches,
+		   const struct addresses *addresses, void (*done)(struct connect_race *))
 {
-	*race = (struct connect_race){ .watches = watches, .addresses = addresses, .fd = -1, .done = done };
+	*race = (struct connect_race){
+		.watches = watches, .addresses = addresses, .fd = -1, .done = done
+	};
 	ev_timer_init(&race->delay, on_turn, 0, 0);
 	ev_feed_event(watches->loop, &race->delay, EV_TIMER);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses to one connected TCP socket: RFC 8305, section 5. Attempts start CONNECT_DELAY_MS apart, or at once when one has
- * failed; the first that stands wins, and the others are closed.
+ * Addresses to one connected TCP socket: RFC 8305, section 5. Attempts start CONNECT_DELAY_MS
+ * apart, or at once when one has failed; the first that stands wins, and the others are closed.
  */
 #pragma once
 
@@ -16,20 +16,22 @@ struct connect_race {
 	struct connect_attempt {
 		struct connect_race *race;
 		const struct sockaddr_storage *address;
-		int fd;			/* -1: not running */
+		int fd; /* -1: not running */
 		struct watch watch;
 	} attempts[ADDRESSES_MAX];
-	const struct addresses *addresses;	/* borrowed until done or stop; ports set */
+	const struct addresses *addresses; /* borrowed until done or stop; ports set */
 	unsigned int started, running;
 	ev_timer delay;
-	int fd;				/* the winner's, to be stolen in done; -1: all failed */
-	int last_errno;			/* of the attempt that failed last */
-	const struct sockaddr_storage *address;	/* the winner's, or that of the attempt that failed last */
+	int fd;		/* the winner's, to be stolen in done; -1: all failed */
+	int last_errno; /* of the attempt that failed last */
+	const struct sockaddr_storage *address; /* the winner's, or that of the last failure */
 	void (*done)(struct connect_race *race);
 };
 
-/* done is called once, as the last act of a callback from the loop, unless connect_stop() came first. */
-void connect_start(struct connect_race *race, struct watch_set *watches, const struct addresses *addresses,
-		   void (*done)(struct connect_race *));
-/* May be called at any time after connect_start(), and more than once. Closes everything that was not stolen. */
+/* done is called once, as the last act of a callback from the loop, unless connect_stop() came
+ * first. */
+void connect_start(struct connect_race *race, struct watch_set *watches,
+		   const struct addresses *addresses, void (*done)(struct connect_race *));
+/* May be called at any time after connect_start(), and more than once. Closes everything that was
+ * not stolen. */
 void connect_stop(struct connect_race *race);

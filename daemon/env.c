@@ -19,8 +19,8 @@ static void log_kernel(struct env *env, const struct kernel *before)
 	}
 	for (size_t i = 0; i < n_ciphers; i++)
 		if (!kernel_takes(&env->kernel, &ciphers[i]))
-			log_line(env->log, LOG_NOTICE, "the kernel does not take %s: %s", ciphers[i].name,
-				 strerror(env->kernel.cipher_errno[i]));
+			log_line(env->log, LOG_NOTICE, "the kernel does not take %s: %s",
+				 ciphers[i].name, strerror(env->kernel.cipher_errno[i]));
 }
 
 static bool probe(struct env *env)
@@ -85,7 +85,8 @@ void env_deinit(struct env *env)
 /* How old an answer of the kernel's may be. */
 static uint64_t answer_lasts_us(const struct env *env)
 {
-	if (env->kernel_changed || !kernel_takes_any(&env->kernel) || kernel_was_hindered(&env->kernel))
+	if (env->kernel_changed || !kernel_takes_any(&env->kernel) ||
+	    kernel_was_hindered(&env->kernel))
 		return ENV_PROBE_INTERVAL_US;
 	return kernel_takes_all(&env->kernel) ? UINT64_MAX : ENV_PROBE_RARELY_US;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A doubly linked ring with its head in it. An entry that is in no list points to itself, so that leaving twice is harmless. */
+/* A doubly linked ring with its head in it. An entry that is in no list points to itself, so that
+ * leaving twice is harmless. */
 #pragma once
 
 #include "proto/util.h"

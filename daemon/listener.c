@@ -16,7 +16,7 @@ static void on_rested(EV_P_ ev_timer *timer, int events)
 {
 	struct listener *listener = container_of(timer, struct listener, rest);
 
-	ev_io_start(EV_A_ &listener->acceptable);
+	ev_io_start(EV_A_ & listener->acceptable);
 }
 
 static void peer_gone(struct peer *peer)
@@ -33,8 +33,8 @@ static void accept_failed(struct listener *listener, int sys_errno)
 {
 	if (sys_errno == EAGAIN || sys_errno == EINTR || sys_errno == ECONNABORTED)
 		return;
-	log_line(listener->env->log, LOG_WARNING, "cannot accept a caller, resting for %g s: %s", LISTENER_REST,
-		 strerror(sys_errno));
+	log_line(listener->env->log, LOG_WARNING, "cannot accept a caller, resting for %g s: %s",
+		 LISTENER_REST, strerror(sys_errno));
 	rest(listener);
 }
 

@@ -4,14 +4,15 @@
 
 #include "daemon/peer.h"
 
-/* How long accepting rests when there is no descriptor or memory left: an event loop would spin on a backlog that it cannot take. */
+/* How long accepting rests when there is no descriptor or memory left: an event loop would spin on
+ * a backlog that it cannot take. */
 #define LISTENER_REST 0.1
 
 struct listener {
 	struct env *env;
 	ev_io acceptable;
 	ev_timer rest;
-	struct list peers;		/* peer.link */
+	struct list peers; /* peer.link */
 	unsigned int n_peers;
 };
 

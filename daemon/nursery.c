@@ -22,8 +22,9 @@
 
 static void resolve(const char *host, struct resolver_answer *answer)
 {
-	/* Without AI_ADDRCONFIG: it would hide ::1 from a machine that has no other IPv6 address. Addresses that cannot be
-	 * reached are sorted last by the C library, and fail at once in the race. */
+	/* Without AI_ADDRCONFIG: it would hide ::1 from a machine that has no other IPv6 address.
+	 * Addresses that cannot be reached are sorted last by the C library, and fail at once in
+	 * the race. */
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *list = NULL;
 
@@ -40,10 +41,10 @@ static void resolve(const char *host, struct resolver_answer *answer)
 }
 
 /*
- * A look-up cannot be interrupted, but a signal is handled inside it, and the other end being closed
- * raises one: that is how a resolver that is stuck is ended, with no pid to go stale. The host's own
- * arrival may raise it, too, even after the host has been read (the kernel queues a message first
- * and tells of it afterwards), so a look is taken.
+ * A look-up cannot be interrupted, but a signal is handled inside it, and the other end being
+ * closed raises one: that is how a resolver that is stuck is ended, with no pid to go stale. The
+ * host's own arrival may raise it, too, even after the host has been read (the kernel queues a
+ * message first and tells of it afterwards), so a look is taken.
  */
 static void on_sigio(int number)
 {
@@ -105,7 +106,9 @@ static int receive_socket(int sock)
 	} control;
 	char byte;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 	struct cmsghdr *header;
 	int fd = -1;
@@ -148,7 +151,8 @@ static _Noreturn void nursery_main(void)
 	_exit(0);
 }
 
-/* A nursery ends by itself when the daemon's end of the socket is closed. Otherwise it was killed. */
+/* A nursery ends by itself when the daemon's end of the socket is closed. Otherwise it was killed.
+ */
 static _Noreturn void keeper_main(void)
 {
 	int status;
@@ -156,7 +160,8 @@ static _Noreturn void keeper_main(void)
 
 	prctl(PR_SET_NAME, "ktlsd-keeper");
 	signal(SIGCHLD, SIG_DFL); /* for waitpid(2), whatever was inherited */
-	signal(SIGTERM, SIG_IGN); /* a stop of the whole group is told by the daemon's end closing */
+	/* A stop of the whole group is told by the daemon's end closing. */
+	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	for (;;) {
 		pid = fork();
@@ -194,10 +199,13 @@ static int send_socket(int nursery, int fd)
 		struct cmsghdr align;
 	} control = { { 0 } };
 	struct iovec iov = { .iov_base = &(char){ 0 }, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 
-	control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+	control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+					  .cmsg_type = SCM_RIGHTS,
 					  .cmsg_len = CMSG_LEN(sizeof(int)) };
 	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
 	return sendmsg(nursery, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;

@@ -46,7 +46,8 @@ static void reply_session(struct peer *peer, struct request *request)
 	size_t length;
 	char *text = proto_session_encode(&request->session, &length);
 
-	/* Without memory for the reply the request keeps the socket, and shuts it down when it is freed. */
+	/* Without memory for the reply the request keeps the socket, and shuts it down when it is
+	 * freed. */
 	reply(peer, text, length, text ? request_take(request) : -1);
 }
 
@@ -59,12 +60,15 @@ static void log_outcome(struct peer *peer, const struct request *request, bool d
 	const struct proto_error_info *error = proto_error_info(status->error);
 
 	if (error)
-		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->uid, request->call.host,
-			 request->call.port, proto_stage_name(status->stage), error->wire, status->message);
+		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->uid,
+			 request->call.host, request->call.port, proto_stage_name(status->stage),
+			 error->wire, status->message);
 	else
-		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE, "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s",
-			 peer->uid, request->call.host, request->call.port, session->address, session->version,
-			 session->cipher, session->verified_by, (unsigned long long)session->timings.total,
+		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE,
+			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s", peer->uid,
+			 request->call.host, request->call.port, session->address, session->version,
+			 session->cipher, session->verified_by,
+			 (unsigned long long)session->timings.total,
 			 delivered ? "" : ", and the caller did not take it");
 }
 
@@ -130,7 +134,8 @@ static void handle(struct peer *peer, const char *text, size_t length)
 	bool oneway = false;
 
 	if (peer->reader.fd_refused) {
-		proto_status_invalid(&status, "fileDescriptor", "no message may carry a descriptor; this one was dropped");
+		proto_status_invalid(&status, "fileDescriptor",
+				     "no message may carry a descriptor; this one was dropped");
 		peer->last = true;
 		return reply_status(peer, &status);
 	}
@@ -229,7 +234,8 @@ static void arm_reading(struct peer *peer, unsigned int ms)
 	}
 }
 
-/* What the caller has time for now: the rest of a begun message, the next message, or as long as its own call takes. */
+/* What the caller has time for now: the rest of a begun message, the next message, or as long as
+ * its own call takes. */
 static void watch_time(struct peer *peer, bool busy)
 {
 	bool begun = proto_reader_begun(&peer->reader);
@@ -237,10 +243,13 @@ static void watch_time(struct peer *peer, bool busy)
 	if (begun && peer->begun)
 		return;
 	peer->begun = begun;
-	arm_reading(peer, begun ? peer->env->config->limits.message_ms : busy ? 0 : peer->env->config->limits.idle_ms);
+	arm_reading(peer, begun	 ? peer->env->config->limits.message_ms
+			  : busy ? 0
+				 : peer->env->config->limits.idle_ms);
 }
 
-/* Brings the connection as far as it goes now. The last act of every callback: the peer may be gone afterwards. */
+/* Brings the connection as far as it goes now. The last act of every callback: the peer may be gone
+ * afterwards. */
 static void settle(struct peer *peer)
 {
 	bool alive, busy = true;
@@ -310,7 +319,9 @@ struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct 
 		return NULL;
 	}
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
-	*peer = (struct peer){ .env = env, .fd = fd, .uid = credentials.uid, .owner = owner, .gone = gone };
+	*peer = (struct peer){
+		.env = env, .fd = fd, .uid = credentials.uid, .owner = owner, .gone = gone
+	};
 	list_init(&peer->link);
 	proto_reader_init(&peer->reader, false);
 	proto_writer_init(&peer->writer);

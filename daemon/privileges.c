@@ -8,10 +8,12 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* setresuid() from root to another user clears every capability set but the bounding one, which no_new_privs makes useless. */
+/* setresuid() from root to another user clears every capability set but the bounding one, which
+ * no_new_privs makes useless. */
 static bool become(const struct passwd *user)
 {
-	return setgroups(0, NULL) == 0 && setresgid(user->pw_gid, user->pw_gid, user->pw_gid) == 0 &&
+	return setgroups(0, NULL) == 0 &&
+	       setresgid(user->pw_gid, user->pw_gid, user->pw_gid) == 0 &&
 	       setresuid(user->pw_uid, user->pw_uid, user->pw_uid) == 0;
 }
 

@@ -4,5 +4,6 @@
 
 #include "daemon/log.h"
 
-/* Started as anybody but root: nothing to do. As root: user "ktlsd" if there is one, else "nobody". False after having logged. */
+/* Started as anybody but root: nothing to do. As root: user "ktlsd" if there is one, else "nobody".
+ * False after having logged. */
 bool privileges_drop(struct log *log);

@@ -7,7 +7,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-/* What a stage says when it is begun. PENDING: one of its callbacks will call advance() or finish(), as its last act. */
+/* What a stage says when it is begun. PENDING: one of its callbacks will call advance() or
+ * finish(), as its last act. */
 enum progress { DONE, PENDING, FAILED };
 
 static void advance(struct request *r);
@@ -26,8 +27,10 @@ static enum progress policy_begin(struct request *r)
 
 	env_refresh(env);
 	if (verify_is_none(&r->call.trust) && !env->config->service.allow_verify_none)
-		return fail(proto_status_set(&r->status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY, 0,
-					     "verify: none is not allowed: AllowVerifyNone= in the configuration is off"));
+		return fail(proto_status_set(&r->status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY,
+					     0,
+					     "verify: none is not allowed: AllowVerifyNone= in the "
+					     "configuration is off"));
 	if (trust_get(env->trust, &r->call.trust, &r->anchors, &r->status) != PROTO_OK)
 		return FAILED;
 	r->ssl = tls_session(env->tls, &r->call, &r->status);
@@ -51,7 +54,8 @@ static void resolve_failed(struct request *r)
 				 strerror(error));
 	else
 		proto_status_set(&r->status, PROTO_RESOLVE_FAILED, PROTO_STAGE_RESOLVE, error,
-				 "%s: %s", r->call.host, error ? strerror(error) : gai_strerror(gai));
+				 "%s: %s", r->call.host,
+				 error ? strerror(error) : gai_strerror(gai));
 	r->status.retry = gai == EAI_AGAIN || gai == EAI_SYSTEM || gai == EAI_MEMORY;
 }
 
@@ -88,8 +92,8 @@ static void connect_done(struct connect_race *race)
 		return advance(r);
 	if (race->started > 1)
 		snprintf(others, sizeof(others), ", the last of %u addresses tried", race->started);
-	proto_status_set(&r->status, PROTO_CONNECT_FAILED, PROTO_STAGE_CONNECT, race->last_errno, "%s%s: %s",
-			 r->session.address, others, strerror(race->last_errno));
+	proto_status_set(&r->status, PROTO_CONNECT_FAILED, PROTO_STAGE_CONNECT, race->last_errno,
+			 "%s%s: %s", r->session.address, others, strerror(race->last_errno));
 	finish(r);
 }
 
@@ -113,7 +117,8 @@ static void handshake_done(struct handshake *handshake, enum proto_error error)
 		finish(r);
 }
 
-/* The kernel wants a connection that stands, and says ENOTCONN to one that the peer has left already. */
+/* The kernel wants a connection that stands, and says ENOTCONN to one that the peer has left
+ * already. */
 static bool peer_has_left(int fd, int sys_errno)
 {
 	struct tcp_info info = { .tcpi_state = TCP_ESTABLISHED };
@@ -133,30 +138,33 @@ static enum progress attach_failed(struct request *r)
 		return FAILED;
 	}
 	getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	return fail(proto_status_set(&r->status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, error,
+	return fail(proto_status_set(&r->status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE,
+				     error,
 				     "the peer closed the connection before the handshake%s%s",
 				     error ? ": " : "", error ? strerror(error) : ""));
 }
 
 /*
- * The ULP is attached before the first byte: a peer that sends its FIN right behind the handshake would leave the socket in
- * CLOSE_WAIT, in which the kernel refuses the ULP; and a kernel that refuses it for another cause need not see a handshake.
+ * The ULP is attached before the first byte: a peer that sends its FIN right behind the handshake
+ * would leave the socket in CLOSE_WAIT, in which the kernel refuses the ULP; and a kernel that
+ * refuses it for another cause need not see a handshake.
  */
 static enum progress handshake_begin(struct request *r)
 {
 	socket_set_no_delay(r->fd, true);
 	if (kernel_attach(r->fd, &r->status) != PROTO_OK)
 		return attach_failed(r);
-	if (handshake_start(&r->handshake, &r->env->watches, r->fd, steal_ptr(&r->ssl), steal_ptr(&r->anchors), &r->call,
-			    &r->status, handshake_done) != PROTO_OK)
+	if (handshake_start(&r->handshake, &r->env->watches, r->fd, steal_ptr(&r->ssl),
+			    steal_ptr(&r->anchors), &r->call, &r->status,
+			    handshake_done) != PROTO_OK)
 		return FAILED;
 	return PENDING;
 }
 
 /* --- install: the keys go to the kernel */
 
-/* From the first key that the kernel takes, the socket is handed over whole or shut down, so nothing that can fail stands behind
- * kernel_install(). */
+/* From the first key that the kernel takes, the socket is handed over whole or shut down, so
+ * nothing that can fail stands behind kernel_install(). */
 static enum progress install_begin(struct request *r)
 {
 	_cleanup_(session_keys_wipe) struct session_keys keys = { 0 };
@@ -165,8 +173,8 @@ static enum progress install_begin(struct request *r)
 		return FAILED;
 	handshake_facts(&r->handshake, &r->session);
 	if (socket_prepare_hand_over(r->fd, r->env->config) < 0)
-		return fail(proto_status_set(&r->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_INSTALL, errno,
-					     "the socket's options could not be set: %m"));
+		return fail(proto_status_set(&r->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_INSTALL,
+					     errno, "the socket's options could not be set: %m"));
 	if (kernel_install(r->fd, &keys, &r->status) != PROTO_OK) {
 		r->env->kernel_changed = true;
 		return FAILED;
@@ -179,8 +187,8 @@ static enum progress install_begin(struct request *r)
 struct stage {
 	enum proto_stage name;
 	enum progress (*begin)(struct request *r);
-	size_t limit_ms;	/* where in struct config its own limit is; 0: none, it does not wait */
-	size_t timing;		/* where in struct proto_session its duration goes; 0: not told */
+	size_t limit_ms; /* where in struct config its own limit is; 0: none, it does not wait */
+	size_t timing;	 /* where in struct proto_session its duration goes; 0: not told */
 };
 
 #define LIMIT(field) offsetof(struct config, limits.field)
@@ -200,11 +208,14 @@ static void arm_deadline(struct request *r)
 	int64_t left_us = (int64_t)r->call.timeout_ms * 1000 - (int64_t)(clock_us() - r->began_us);
 
 	if (stage->limit_ms) {
-		int64_t limit_us = *(const unsigned int *)((const char *)r->env->config + stage->limit_ms) * INT64_C(1000);
+		int64_t limit_us =
+			*(const unsigned int *)((const char *)r->env->config + stage->limit_ms) *
+			INT64_C(1000);
 
 		left_us = limit_us < left_us ? limit_us : left_us;
 	}
-	/* The loop's idea of now is as old as this turn of it; a handshake may have taken milliseconds since. */
+	/* The loop's idea of now is as old as this turn of it; a handshake may have taken
+	 * milliseconds since. */
 	ev_now_update(r->env->loop);
 	ev_timer_stop(r->env->loop, &r->deadline);
 	ev_timer_set(&r->deadline, left_us > 0 ? (double)left_us / 1e6 : 0, 0);
@@ -279,7 +290,8 @@ static void check_outcome(struct request *r)
 		r->status.stage = stage;
 	if (r->status.error == PROTO_OK)
 		proto_status_set(&r->status, PROTO_INTERNAL_ERROR, stage, 0,
-				 "the %s stage failed and did not say why", proto_stage_name(stage));
+				 "the %s stage failed and did not say why",
+				 proto_stage_name(stage));
 }
 
 /* The only way out. The owner may free the request in done. */
@@ -298,8 +310,10 @@ static void on_deadline(EV_P_ ev_timer *timer, int events)
 	struct request *r = container_of(timer, struct request, deadline);
 	enum proto_stage stage = stages[r->stage].name;
 
-	proto_status_set(&r->status, PROTO_TIMED_OUT, stage, 0, "the %s stage was not done in time, %u ms after the start",
-			 proto_stage_name(stage), (unsigned int)((clock_us() - r->began_us) / 1000));
+	proto_status_set(&r->status, PROTO_TIMED_OUT, stage, 0,
+			 "the %s stage was not done in time, %u ms after the start",
+			 proto_stage_name(stage),
+			 (unsigned int)((clock_us() - r->began_us) / 1000));
 	r->status.retry = true;
 	finish(r);
 }
@@ -314,7 +328,8 @@ static void on_first_turn(EV_P_ ev_timer *timer, int events)
 		finish(r);
 }
 
-struct request *request_new(struct env *env, struct proto_connect *call, void *owner, void (*done)(struct request *))
+struct request *request_new(struct env *env, struct proto_connect *call, void *owner,
+			    void (*done)(struct request *))
 {
 	struct request *r = calloc(1, sizeof(*r));
 

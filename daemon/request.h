@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of one request: a table of stages (request.c), one deadline, one way out. It ends in a socket on which the kernel
- * does TLS, or in a status; never in both, never in neither.
+ * The life of one request: a table of stages (request.c), one deadline, one way out. It ends in a
+ * socket on which the kernel does TLS, or in a status; never in both, never in neither.
  */
 #pragma once
 
@@ -11,34 +11,37 @@
 
 struct request {
 	struct env *env;
-	struct proto_connect call;	/* what the caller asked for; owned */
-	unsigned int stage;		/* row of the table of stages */
-	ev_timer first_turn;		/* so that nothing happens inside request_start() */
-	ev_timer deadline;		/* the stage's, or the request's if that is earlier */
+	struct proto_connect call; /* what the caller asked for; owned */
+	unsigned int stage;	   /* row of the table of stages */
+	ev_timer first_turn;	   /* so that nothing happens inside request_start() */
+	ev_timer deadline;	   /* the stage's, or the request's if that is earlier */
 	uint64_t began_us, stage_began_us;
 
-	SSL *ssl;			/* made by policy, taken over by handshake */
-	X509_STORE *anchors;		/* likewise */
+	SSL *ssl;	     /* made by policy, taken over by handshake */
+	X509_STORE *anchors; /* likewise */
 	struct addresses addresses;
 	struct lookup lookup;
 	struct connect_race race;
-	int fd;				/* the TCP socket, from connect on */
+	int fd; /* the TCP socket, from connect on */
 	struct handshake handshake;
 
-	struct proto_status status;	/* the outcome */
-	struct proto_session session;	/* the facts, if the outcome is PROTO_OK */
+	struct proto_status status;   /* the outcome */
+	struct proto_session session; /* the facts, if the outcome is PROTO_OK */
 	void *owner;
 	void (*done)(struct request *request);
 };
 
 /* Takes over what *call holds; NULL: no memory, and *call is as it was. */
-struct request *request_new(struct env *env, struct proto_connect *call, void *owner, void (*done)(struct request *));
-/* At any time: cancels what is under way. A socket that was not taken is shut down. Takes and returns NULL. */
+struct request *request_new(struct env *env, struct proto_connect *call, void *owner,
+			    void (*done)(struct request *));
+/* At any time: cancels what is under way. A socket that was not taken is shut down. Takes and
+ * returns NULL. */
 struct request *request_free(struct request *request);
 
-/* done is called once, as the last act of a callback from the loop, unless request_free() comes first. In it, status tells the
- * outcome, and the request may be freed. */
+/* done is called once, as the last act of a callback from the loop, unless request_free() comes
+ * first. In it, status tells the outcome, and the request may be freed. */
 void request_start(struct request *request);
 
-/* After the outcome PROTO_OK, once: the socket, which from here on is the caller's to hand over or to shut down. */
+/* After the outcome PROTO_OK, once: the socket, which from here on is the caller's to hand over or
+ * to shut down. */
 int request_take(struct request *request);

@@ -99,7 +99,8 @@ static void on_answer(EV_P_ ev_io *io, int events)
 	lookup->done(lookup);
 }
 
-/* Hands the look-up to a process, or to -errno instead of one: on_answer() tells what went wrong. */
+/* Hands the look-up to a process, or to -errno instead of one: on_answer() tells what went wrong.
+ */
 static void run(struct lookup *lookup, int process)
 {
 	struct resolver *resolver = lookup->resolver;
@@ -115,8 +116,8 @@ static void run(struct lookup *lookup, int process)
 	send(process, lookup->host, strlen(lookup->host), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* A nursery that has its hands full is waited for: a caller who gives up look-ups faster than it can
- * fork is to delay others, not to fail them. */
+/* A nursery that has its hands full is waited for: a caller who gives up look-ups faster than it
+ * can fork is to delay others, not to fail them. */
 static void run_waiting(struct resolver *resolver)
 {
 	while (!list_empty(&resolver->waiting) && resolver->busy < resolver->max) {

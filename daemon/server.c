@@ -26,7 +26,8 @@ bool server_init(struct server *server, const struct config *config, struct log 
 		log_line(log, LOG_ERR, "no event loop can be made");
 		return false;
 	}
-	if (!env_init(&server->env, server->loop, config, log) || !privileges_drop(log) || !env_start(&server->env))
+	if (!env_init(&server->env, server->loop, config, log) || !privileges_drop(log) ||
+	    !env_start(&server->env))
 		return false;
 	watch_signal(server, &server->terminate, SIGTERM);
 	watch_signal(server, &server->interrupt, SIGINT);

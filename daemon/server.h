@@ -12,10 +12,12 @@ struct server {
 };
 
 /*
- * Takes over listening. Everything that needs root happens in here, then root is given up; what happens in server_run() is done as
- * nobody. False after having logged why; server_deinit() is due either way.
+ * Takes over listening. Everything that needs root happens in here, then root is given up; what
+ * happens in server_run() is done as nobody. False after having logged why; server_deinit() is due
+ * either way.
  */
-bool server_init(struct server *server, const struct config *config, struct log *log, int listening);
+bool server_init(struct server *server, const struct config *config, struct log *log,
+		 int listening);
 /* Tells the service manager that it is ready and serves until SIGTERM or SIGINT. */
 void server_run(struct server *server);
 void server_deinit(struct server *server);

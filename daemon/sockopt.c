@@ -16,7 +16,8 @@ int socket_prepare_hand_over(int fd, const struct config *config)
 	int flags = fcntl(fd, F_GETFL);
 
 	socket_set_no_delay(fd, config->service.tcp_no_delay);
-	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ config->service.tcp_keepalive }, sizeof(int)) < 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ config->service.tcp_keepalive },
+		       sizeof(int)) < 0)
 		return -1;
 	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }

@@ -17,14 +17,14 @@
 struct watch_set {
 	struct ev_loop *loop;
 	int epoll;
-	ev_io ready;		/* of the set, as long as there is a watch in it */
+	ev_io ready; /* of the set, as long as there is a watch in it */
 	unsigned int n;
 };
 
 struct watch {
 	struct watch_set *set;
 	int fd;
-	uint32_t events;	/* EPOLLIN, EPOLLOUT; 0: not in the set */
+	uint32_t events; /* EPOLLIN, EPOLLOUT; 0: not in the set */
 	void (*ready)(struct watch *watch);
 };
 
@@ -35,7 +35,8 @@ void watch_set_deinit(struct watch_set *set);
 /* The descriptor stays its owner's. */
 void watch_init(struct watch *watch, struct watch_set *set, int fd, void (*ready)(struct watch *));
 
-/* For these events from now on, instead of those before. 0, or -errno: there is no room (ENOMEM, ENOSPC). */
+/* For these events from now on, instead of those before. 0, or -errno: there is no room (ENOMEM,
+ * ENOSPC). */
 int watch_for(struct watch *watch, uint32_t events);
 /* Before the descriptor is closed or handed over; may be called at any time. */
 void watch_stop(struct watch *watch);

@@ -2,13 +2,15 @@
 /*
  * A door to the kernel's TLS that says what the test wants, to be preloaded into ktlsd.
  *
- * DOOR names a file that is read at every call. It holds "CALL ERRNO", for example "TLS_TX 16": that call fails with that number and
- * never reaches the kernel. CALL is TCP_ULP, TLS_TX, TLS_RX, or one of these behind "get_": the read-back. An empty file: nothing
- * fails. "TLS_TX 0" and so on: the call says that it succeeded, and has not happened. Sockets that are connected to themselves,
+ * DOOR names a file that is read at every call. It holds "CALL ERRNO", for example "TLS_TX 16":
+ * that call fails with that number and never reaches the kernel. CALL is TCP_ULP, TLS_TX, TLS_RX,
+ * or one of these behind "get_": the read-back. An empty file: nothing fails. "TLS_TX 0" and so on:
+ * the call says that it succeeded, and has not happened. Sockets that are connected to themselves,
  * with which ktlsd finds out what the kernel can do, are left alone.
  *
- * DOOR_FAKE=1: no call reaches the kernel at all; the door remembers keys and shows them again, as a kernel would. It does no TLS:
- * what is handed over then is plain TCP. For runs under sanitizers that a kernel with TLS cannot bear.
+ * DOOR_FAKE=1: no call reaches the kernel at all; the door remembers keys and shows them again, as
+ * a kernel would. It does no TLS: what is handed over then is plain TCP. For runs under sanitizers
+ * that a kernel with TLS cannot bear.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -13,7 +13,7 @@ struct fixture {
 	bool stops_the_other;
 };
 
-static struct fixture *fixture;	/* of the test that runs: callbacks have nothing else */
+static struct fixture *fixture; /* of the test that runs: callbacks have nothing else */
 
 static void on_socket(struct watch *watch)
 {
@@ -33,7 +33,9 @@ static void begin(struct fixture *f)
 	for (size_t i = 0; i < 2; i++) {
 		int pair[2];
 
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+		assert_int_equal(
+			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+			0);
 		f->ours[i] = pair[0];
 		f->theirs[i] = pair[1];
 		watch_init(&f->watches[i], &f->set, pair[0], on_socket);
