@@ -3,20 +3,10 @@
 
 #include "proto/util.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Key types that TLS 1.2 certificates have. */
-static const char *const rsa_types[] = { "RSA", "RSA-PSS" };
-static const char *const edwards_types[] = { "ED25519", "ED448" };
-
-static void bn_freep(BIGNUM **number)
-{
-	BN_free(*number);
-}
 
 void cert_subject(char *to, size_t size, const X509 *cert)
 {
@@ -44,55 +34,6 @@ bool cert_digest(const X509 *cert, enum proto_pin_kind kind, uint8_t sha256[stat
 	ok = n > 0 && EVP_Digest(der, (size_t)n, sha256, NULL, EVP_sha256(), NULL) == 1;
 	OPENSSL_free(der);
 	return ok;
-}
-
-static bool is_of(const EVP_PKEY *key, const char *const *types, size_t n)
-{
-	while (n-- > 0)
-		if (EVP_PKEY_is_a(key, types[n]))
-			return true;
-	return false;
-}
-
-static const char *rsa_fault(const EVP_PKEY *key, char buffer[static 64])
-{
-	_cleanup_(bn_freep) BIGNUM *e = NULL;
-	int bits = EVP_PKEY_get_bits(key);
-
-	if (!EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e))
-		return "an RSA key that cannot be read";
-	if (bits <= CERT_RSA_BITS_MAX && BN_num_bits(e) <= CERT_RSA_EXPONENT_BITS_MAX)
-		return NULL;
-	snprintf(buffer, 64, "an RSA key of %d bits with an exponent of %d", bits, BN_num_bits(e));
-	return buffer;
-}
-
-static const char *ec_fault(const EVP_PKEY *key, char buffer[static 64])
-{
-	int explicit_parameters = 0, bits = EVP_PKEY_get_bits(key);
-
-	if (!EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
-				    &explicit_parameters) || explicit_parameters)
-		return "an EC key with explicit parameters instead of a named curve";
-	if (bits <= CERT_EC_BITS_MAX)
-		return NULL;
-	snprintf(buffer, 64, "an EC key of %d bits", bits);
-	return buffer;
-}
-
-const char *cert_key_fault(const X509 *cert, char buffer[static 64])
-{
-	const EVP_PKEY *key = X509_get0_pubkey(cert);
-
-	if (!key)
-		return "a public key that cannot be read";
-	if (is_of(key, rsa_types, array_size(rsa_types)))
-		return rsa_fault(key, buffer);
-	if (EVP_PKEY_is_a(key, "EC"))
-		return ec_fault(key, buffer);
-	if (is_of(key, edwards_types, array_size(edwards_types)))
-		return NULL;
-	return "a public key of a type that is not accepted";
 }
 
 /* GeneralNames ::= SEQUENCE OF GeneralName (RFC 5280, 4.2.1.6) */

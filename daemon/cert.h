@@ -6,13 +6,6 @@
 
 #include <openssl/x509.h>
 
-#define CERT_RSA_BITS_MAX 8192		/* as Go's crypto/tls since CVE-2023-29409 */
-#define CERT_RSA_EXPONENT_BITS_MAX 32
-#define CERT_EC_BITS_MAX 521
-
-/* What about its key is too costly or strange to work with ("an RSA key of ..."), or NULL. */
-const char *cert_key_fault(const X509 *cert, char buffer[static 64]);
-
 /* Entries of subjectAltName, without making objects of them. */
 size_t cert_count_names(const X509 *cert);
 

@@ -48,6 +48,11 @@ static bool too_many_certificates(const struct handshake *handshake)
 	return handshake->messages.n_certificates > VERIFY_CERTS_MAX;
 }
 
+static bool bad_certificates(const struct handshake *handshake)
+{
+	return too_many_certificates(handshake) || handshake->messages.fault;
+}
+
 static bool may_read(struct handshake *handshake, BIO *bio)
 {
 	BIO_clear_retry_flags(bio);
@@ -70,7 +75,7 @@ static long on_bio(BIO *bio, int what, const char *bytes, size_t length, int arg
 	if (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0) {
 		note_received(handshake, bytes, *processed);
 		/* They end here, before OpenSSL sees them. */
-		if (too_many_certificates(handshake))
+		if (bad_certificates(handshake))
 			return -1;
 	}
 	if (what == (BIO_CB_WRITE | BIO_CB_RETURN) && result > 0)
@@ -152,8 +157,13 @@ static enum proto_error fail_openssl(struct handshake *handshake, unsigned long 
 				reason ? reason : "TLS protocol error");
 }
 
-static enum proto_error fail_too_many(struct proto_status *status)
+static enum proto_error fail_certificates(const struct handshake *handshake)
 {
+	struct proto_status *status = handshake->status;
+
+	if (!too_many_certificates(handshake))
+		return proto_status_set(status, PROTO_CERTIFICATE_REJECTED, PROTO_STAGE_HANDSHAKE,
+					0, "the peer sent %s", handshake->messages.fault);
 	proto_status_set(status, PROTO_CERTIFICATE_REJECTED, PROTO_STAGE_HANDSHAKE, 0,
 			 "the peer sent more than %d certificates", VERIFY_CERTS_MAX);
 	cert_error_name(status->x509, sizeof(status->x509), X509_V_ERR_CERT_CHAIN_TOO_LONG);
@@ -175,8 +185,8 @@ static enum proto_error explain(struct handshake *handshake, int ssl_error, int 
 		return proto_status_set(status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE, 0,
 					"the peer sent more than %d bytes before its Finished",
 					HANDSHAKE_BYTES_MAX);
-	if (too_many_certificates(handshake))
-		return fail_too_many(status);
+	if (bad_certificates(handshake))
+		return fail_certificates(handshake);
 	if (code)
 		return fail_openssl(handshake, code);
 	return fail_closed(status, ssl_error == SSL_ERROR_SYSCALL ? sys_errno : 0);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/messages.h"
 
+#include <string.h>
+
 #define CERTIFICATE 11
 #define LENGTH_SIZE 3		/* of everything: messages, the list, certificates */
 #define HEADER_SIZE (1 + LENGTH_SIZE)
@@ -10,6 +12,7 @@ static void message_begins(struct messages *messages, uint32_t header)
 {
 	size_t length = header & 0xffffff;
 
+	messages->size = messages->n_head = 0;
 	if (header >> 24 != CERTIFICATE || length <= LENGTH_SIZE) {
 		messages->skip = length;
 		return;
@@ -27,6 +30,8 @@ static void certificate_begins(struct messages *messages, uint32_t length)
 	messages->skip = length < left ? length : left;
 	messages->certificates_left = left - messages->skip;
 	messages->n_certificates++;
+	messages->size = messages->skip;
+	messages->n_head = 0;
 }
 
 static void number_done(struct messages *messages)
@@ -40,11 +45,27 @@ static void number_done(struct messages *messages)
 		message_begins(messages, number);
 }
 
+/* It is judged as soon as there is enough of it; an empty one OpenSSL refuses at no cost. */
+static void keep(struct messages *messages, const uint8_t *bytes, size_t n)
+{
+	size_t want = messages->size < SPKI_HEAD_MAX ? messages->size : SPKI_HEAD_MAX;
+	size_t room = want - messages->n_head;
+
+	n = n < room ? n : room;
+	if (n == 0)
+		return;
+	memcpy(messages->head + messages->n_head, bytes, n);
+	messages->n_head += n;
+	if (messages->n_head == want && !messages->fault)
+		messages->fault = spki_fault(messages->head, messages->size);
+}
+
 void messages_feed(struct messages *messages, const uint8_t *bytes, size_t n)
 {
 	while (n > 0) {
 		size_t skip = n < messages->skip ? n : messages->skip;
 
+		keep(messages, bytes, skip);
 		bytes += skip;
 		n -= skip;
 		messages->skip -= skip;

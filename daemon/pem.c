@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/pem.h"
 
-#include "daemon/cert.h"
+#include "daemon/spki.h"
 #include "proto/util.h"
 
 #include <openssl/err.h>
@@ -45,19 +45,20 @@ static X509 *to_certificate(const struct block *block)
 
 static const char *add_block(X509_STORE *store, const struct block *block, bool any_key)
 {
-	char buffer[64];
 	X509 *cert;
 	const char *fault = NULL;
 
 	if (!is_certificate(block))
-		return "it has something else than certificates in it";
+		return "something else than certificates in it";
+	if (!any_key)
+		fault = spki_fault(block->data, (size_t)block->size);
+	if (fault)
+		return fault;
 	cert = to_certificate(block);
 	if (!cert)
-		return "it has a certificate in it that cannot be read";
-	if (!any_key && cert_key_fault(cert, buffer))
-		fault = "it has a certificate in it with a key that is not accepted";
-	else if (!X509_STORE_add_cert(store, cert))
-		fault = "a certificate could not be added";
+		return "a certificate that cannot be read";
+	if (!X509_STORE_add_cert(store, cert))
+		fault = "a certificate that cannot be added";
 	X509_free(cert);
 	return fault;
 }
@@ -87,7 +88,7 @@ static const char *add_all(X509_STORE *store, BIO *bio, int n_begins, bool any_k
 		fault = more ? add_block(store, &block, any_key) : NULL;
 	}
 	/* OpenSSL stops at what it cannot read as it does at the end. */
-	return fault || n == n_begins ? fault : "it has a block in it that cannot be read";
+	return fault || n == n_begins ? fault : "a block that cannot be read";
 }
 
 X509_STORE *pem_to_store(const char *text, size_t size, int certs_max, bool any_key,
@@ -97,8 +98,8 @@ X509_STORE *pem_to_store(const char *text, size_t size, int certs_max, bool any_
 	X509_STORE *store;
 	BIO *bio;
 
-	*fault = n_begins == 0 ? "it has no certificate in PEM form in it" :
-		 n_begins > certs_max ? "it has too many certificates in it" : NULL;
+	*fault = n_begins == 0 ? "no certificate in PEM form" :
+		 n_begins > certs_max ? "too many certificates" : NULL;
 	if (*fault)
 		return NULL;
 	store = X509_STORE_new();

@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 /*
- * The certificates of text as a new store; NULL: *fault (static) says what is wrong, or is NULL: no
- * memory. any_key: keys that cert_key_fault() finds fault with are taken, too.
+ * The certificates of text as a new store; NULL: *fault (static) says what it has, or is NULL: no
+ * memory. any_key: what spki_fault() finds fault with is taken, too.
  */
 X509_STORE *pem_to_store(const char *text, size_t size, int certs_max, bool any_key,
 			 const char **fault);

@@ -60,8 +60,6 @@ static bool reject(struct verify *verify, X509_STORE_CTX *ctx, int code, bool to
 static bool check_limits(struct verify *verify, X509_STORE_CTX *ctx)
 {
 	STACK_OF(X509) *certs = X509_STORE_CTX_get0_untrusted(ctx);
-	char buffer[64];
-	const char *fault;
 
 	if (sk_X509_num(certs) > VERIFY_CERTS_MAX)
 		return reject(verify, ctx, X509_V_ERR_CERT_CHAIN_TOO_LONG, true, NULL,
@@ -70,10 +68,6 @@ static bool check_limits(struct verify *verify, X509_STORE_CTX *ctx)
 	for (int i = 0; i < sk_X509_num(certs); i++) {
 		const X509 *cert = sk_X509_value(certs, i);
 
-		fault = cert_key_fault(cert, buffer);
-		if (fault)
-			return reject(verify, ctx, X509_V_ERR_CERT_REJECTED, false, cert,
-				      "the certificate has %s", fault);
 		if (cert_count_names(cert) > VERIFY_NAMES_MAX)
 			return reject(verify, ctx, X509_V_ERR_CERT_REJECTED, false, cert,
 				      "the certificate has more than %d names", VERIFY_NAMES_MAX);

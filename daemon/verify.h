@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The verdict on a peer's certificates: limits on their size and cost first (a handshake must not
- * burn the daemon's processor), then pins, chain and name as the request wants them.
+ * burn the daemon's processor), then pins, chain and name as the request wants them. What their
+ * keys may be was seen to when they came in (messages.h).
  */
 #pragma once
 

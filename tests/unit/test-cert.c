@@ -3,141 +3,8 @@
 
 #include "daemon/cert.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/sha.h>
-
-static EVP_PKEY *key_from(const char *type, OSSL_PARAM *params)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	EVP_PKEY *key = NULL;
-
-	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
-	assert_int_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params), 1);
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
-/* A public key of these sizes that nobody has the private one of. */
-static EVP_PKEY *rsa_of(int bits, int exponent_bits)
-{
-	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-	BIGNUM *n = BN_new(), *e = BN_new();
-	OSSL_PARAM *params;
-	EVP_PKEY *key;
-
-	BN_set_bit(n, bits - 1);
-	BN_set_bit(n, 0);
-	BN_set_bit(e, exponent_bits - 1);
-	BN_set_bit(e, 0);
-	OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n);
-	OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e);
-	params = OSSL_PARAM_BLD_to_param(bld);
-	key = key_from("RSA", params);
-	OSSL_PARAM_free(params);
-	OSSL_PARAM_BLD_free(bld);
-	BN_free(n);
-	BN_free(e);
-	return key;
-}
-
-static EVP_PKEY *generate(const char *type, const OSSL_PARAM *params)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	EVP_PKEY *key = NULL;
-
-	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
-	assert_int_equal(EVP_PKEY_CTX_set_params(ctx, params), 1);
-	assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
-static EVP_PKEY *explicit_ec(void)
-{
-	const OSSL_PARAM params[] = {
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)"P-256", 5),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, (char *)"explicit", 8),
-		OSSL_PARAM_END,
-	};
-
-	return generate("EC", params);
-}
-
-/* As it comes off the wire: through its DER. */
-static X509 *cert_about(EVP_PKEY *key)
-{
-	_identity_ issuer = make(.cn = "issuer", .ca = true);
-	_identity_ id = make(.cn = "about", .key = key, .issuer = &issuer);
-	unsigned char *der = NULL;
-	const unsigned char *at;
-	int n = i2d_X509(id.cert, &der);
-	X509 *cert;
-
-	at = der;
-	cert = d2i_X509(NULL, &at, n);
-	assert_non_null(cert);
-	OPENSSL_free(der);
-	return cert;
-}
-
-/* Takes over key. */
-static void check_key(EVP_PKEY *key, const char *fault)
-{
-	X509 *cert = cert_about(key);
-	char buffer[64];
-	const char *found = cert_key_fault(cert, buffer);
-
-	if (!fault && found)
-		fail_msg("%s", found);
-	if (fault)
-		assert_string_equal(found, fault);
-	X509_free(cert);
-	EVP_PKEY_free(key);
-}
-
-static void test_keys(void **state)
-{
-	check_key(rsa_of(2048, 17), NULL);
-	check_key(rsa_of(8192, 17), NULL);
-	check_key(rsa_of(8192, 32), NULL);
-	check_key(rsa_of(8193, 17), "an RSA key of 8193 bits with an exponent of 17");
-	check_key(rsa_of(16384, 17), "an RSA key of 16384 bits with an exponent of 17");
-	check_key(rsa_of(2048, 33), "an RSA key of 2048 bits with an exponent of 33");
-	check_key(rsa_of(3072, 3071), "an RSA key of 3072 bits with an exponent of 3071");
-	check_key(EVP_EC_gen("P-256"), NULL);
-	check_key(EVP_EC_gen("P-521"), NULL);
-	check_key(EVP_EC_gen("brainpoolP512r1"), NULL);
-	check_key(EVP_EC_gen("sect571r1"), "an EC key of 570 bits");
-	check_key(explicit_ec(), "an EC key with explicit parameters instead of a named curve");
-	check_key(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL);
-	check_key(EVP_PKEY_Q_keygen(NULL, NULL, "ED448"), NULL);
-	check_key(EVP_PKEY_Q_keygen(NULL, NULL, "X25519"),
-		  "a public key of a type that is not accepted");
-}
-
-static void test_key_that_cannot_be_read(void **state)
-{
-	_identity_ id = make(.cn = "odd");
-	X509_ALGOR *algorithm;
-	char buffer[64];
-	unsigned char *der = NULL;
-	const unsigned char *at;
-	X509 *cert;
-	int n;
-
-	X509_PUBKEY_get0_param(NULL, NULL, NULL, &algorithm, X509_get_X509_PUBKEY(id.cert));
-	X509_ALGOR_set0(algorithm, OBJ_txt2obj("1.2.3.4", 1), V_ASN1_NULL, NULL);
-	X509_sign(id.cert, id.key, EVP_sha256());
-	n = i2d_X509(id.cert, &der);
-	at = der;
-	cert = d2i_X509(NULL, &at, n);
-	assert_non_null(cert);
-	assert_string_equal(cert_key_fault(cert, buffer), "a public key that cannot be read");
-	X509_free(cert);
-	OPENSSL_free(der);
-}
 
 static void test_names_are_counted(void **state)
 {
@@ -264,8 +131,6 @@ static void test_error_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_key_that_cannot_be_read),
 		cmocka_unit_test(test_names_are_counted),
 		cmocka_unit_test(test_names_that_are_none),
 		cmocka_unit_test(test_subjects),

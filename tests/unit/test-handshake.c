@@ -536,6 +536,29 @@ static void test_too_many_certificates(void **state)
 	}
 }
 
+/* Their keys are looked at before OpenSSL makes anything of them, whoever of the chain has them. */
+static void test_key_that_is_not_accepted(void **state)
+{
+	static const size_t chunks[] = { 0, 1, 100 };
+	EVP_PKEY *key = EVP_EC_gen("secp224r1");
+	_identity_ bad = make(.cn = "bad", .ca = true, .key = key, .issuer = &ca);
+
+	for (size_t i = 0; i < array_size(chunks); i++) {
+		SSL_CTX *server = server_ctx(&leaf, GCM);
+		_game_ game;
+
+		SSL_CTX_add1_chain_cert(server, bad.cert);
+		game_init(&game, client_ctx(), server);
+		game.peer.chunk = chunks[i];
+		game_run(&game);
+		check_failed(&game, PROTO_CERTIFICATE_REJECTED,
+			     "the peer sent a certificate with an EC key on another curve than");
+		assert_string_equal(game.status.x509, "");
+		assert_null(SSL_get_peer_cert_chain(game.handshake.ssl));
+	}
+	EVP_PKEY_free(key);
+}
+
 /* --- application protocols */
 
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *n,
@@ -860,6 +883,7 @@ int main(void)
 		cmocka_unit_test(test_rejected_certificate),
 		cmocka_unit_test(test_certificates_that_are_too_large),
 		cmocka_unit_test(test_too_many_certificates),
+		cmocka_unit_test(test_key_that_is_not_accepted),
 		cmocka_unit_test(test_alpn),
 		cmocka_unit_test(test_alpn_that_was_not_offered),
 		cmocka_unit_test(test_flood_of_hello_requests),

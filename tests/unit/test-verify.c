@@ -472,15 +472,6 @@ static void test_limit_of_bytes(void **state)
 	ASN1_OCTET_STRING_free(data);
 }
 
-static void test_limit_of_keys(void **state)
-{
-	EVP_PKEY *key = EVP_EC_gen("sect571r1");
-	_identity_ strange = make(.cn = "strange", .key = key, .issuer = &pki.root);
-
-	check_limit(&pki.good, &strange.cert, 1, "", "an EC key of 570 bits: CN=strange");
-	EVP_PKEY_free(key);
-}
-
 /* --- the rest */
 
 static void test_session_that_nobody_verifies(void **state)
@@ -581,7 +572,6 @@ int main(void)
 		cmocka_unit_test(test_limit_of_depth),
 		cmocka_unit_test(test_limit_of_names),
 		cmocka_unit_test(test_limit_of_bytes),
-		cmocka_unit_test(test_limit_of_keys),
 		cmocka_unit_test(test_session_that_nobody_verifies),
 		cmocka_unit_test(test_names_that_cannot_be_checked),
 		cmocka_unit_test(test_what_a_request_wants),
