@@ -140,8 +140,6 @@ static int entry(void *user, const char *section, const char *key, const char *v
 	lines->handed = false;
 	if (!*key)
 		config_lines_fault(lines, NULL, "there is no key before the =");
-	else if (!*value)
-		config_lines_fault(lines, key, "has no value");
 	else
 		lines->on_entry(lines, key, value);
 	return 1;

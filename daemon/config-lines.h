@@ -21,7 +21,7 @@
 struct config_lines {
 	/* What stands between [ and ]; NULL: that is unclear. */
 	void (*on_section)(struct config_lines *lines, const char *text);
-	/* The value is not empty. */
+	/* The value may be empty. */
 	void (*on_entry)(struct config_lines *lines, const char *key, const char *value);
 	FILE *errors;
 	unsigned int faults;

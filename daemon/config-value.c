@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/config-value.h"
 
+#include "proto/limits.h"
 #include "proto/util.h"
 
 #include <stdbool.h>
@@ -8,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+/* Of a long value only its beginning is repeated: what is wrong with it has to be seen, too. */
+#define TOLD_MAX 100
 
 /* At most ten decimal digits: as many minutes, in milliseconds, still have room in a uint64_t. */
 static const char *parse_digits(const char *p, uint64_t *number, unsigned int *n)
@@ -22,7 +26,8 @@ static bool in_range(const struct value_type *type, uint64_t number)
 	return number >= type->min && number <= type->max;
 }
 
-static enum value_error parse_flag(const struct value_type *type, const char *text, void *field)
+static enum value_error parse_flag(const struct value_type *type, const struct names *names,
+				   const char *text, void *field)
 {
 	static const char *const words[][6] = {
 		{ "no", "n", "false", "f", "off", "0" },
@@ -40,7 +45,8 @@ static enum value_error parse_flag(const struct value_type *type, const char *te
 	return VALUE_MALFORMED;
 }
 
-static enum value_error parse_count(const struct value_type *type, const char *text, void *field)
+static enum value_error parse_count(const struct value_type *type, const struct names *names,
+				   const char *text, void *field)
 {
 	unsigned int digits;
 	uint64_t number;
@@ -68,7 +74,8 @@ static unsigned int time_unit(const char *name)
 }
 
 /* In integers, so that 0.1 is 100 ms and not a little less, whatever the locale. */
-static enum value_error parse_time(const struct value_type *type, const char *text, void *field)
+static enum value_error parse_time(const struct value_type *type, const struct names *names,
+				   const char *text, void *field)
 {
 	uint64_t whole, part = 0, scale = 1, ms;
 	unsigned int digits, decimals = 0, unit;
@@ -93,7 +100,8 @@ static enum value_error parse_time(const struct value_type *type, const char *te
 	return VALUE_OK;
 }
 
-static enum value_error parse_text(const struct value_type *type, const char *text, void *field)
+static enum value_error parse_text(const struct value_type *type, const struct names *names,
+				   const char *text, void *field)
 {
 	char **to = field, *copy;
 
@@ -107,14 +115,33 @@ static enum value_error parse_text(const struct value_type *type, const char *te
 	return VALUE_OK;
 }
 
-static enum value_error parse_path(const struct value_type *type, const char *text, void *field)
+static enum value_error parse_path(const struct value_type *type, const struct names *names,
+				   const char *text, void *field)
 {
-	return *text == '/' ? parse_text(type, text, field) : VALUE_MALFORMED;
+	return *text == '/' ? parse_text(type, names, text, field) : VALUE_MALFORMED;
+}
+
+static const enum names_kind names_kinds[] = {
+	[VALUE_CIPHERS] = NAMES_CIPHERS,
+	[VALUE_GROUPS] = NAMES_GROUPS,
+	[VALUE_SIGALGS] = NAMES_SIGALGS,
+};
+
+static enum value_error parse_list(const struct value_type *type, const struct names *names,
+				   const char *text, void *field)
+{
+	char fault[PROTO_TEXT_MAX];
+
+	if (names && in_range(type, strlen(text)) &&
+	    !names_known(names, names_kinds[type->kind], text, fault, sizeof(fault)))
+		return VALUE_MALFORMED;
+	return parse_text(type, names, text, field);
 }
 
 static const struct {
-	enum value_error (*parse)(const struct value_type *type, const char *text, void *field);
-	const char *malformed;
+	enum value_error (*parse)(const struct value_type *type, const struct names *names,
+				  const char *text, void *field);
+	const char *malformed;	/* NULL: names_known() tells */
 	const char *range;
 	double scale;
 } kinds[] = {
@@ -122,23 +149,35 @@ static const struct {
 	[VALUE_COUNT] = { parse_count, "is not a whole number", "", 1 },
 	[VALUE_TIME] = { parse_time, "is not a time in whole milliseconds: seconds, or a number "
 				     "with ms, s or min", " seconds", 1000 },
-	[VALUE_TEXT] = { parse_text, "is not a text", " bytes long", 1 },
 	[VALUE_PATH] = { parse_path, "is not an absolute path", " bytes long", 1 },
+	[VALUE_CIPHERS] = { parse_list, NULL, " bytes long", 1 },
+	[VALUE_GROUPS] = { parse_list, NULL, " bytes long", 1 },
+	[VALUE_SIGALGS] = { parse_list, NULL, " bytes long", 1 },
 };
 
-enum value_error value_parse(const struct value_type *type, const char *text, void *field)
+enum value_error value_parse(const struct value_type *type, const struct names *names,
+			     const char *text, void *field)
 {
-	return kinds[type->kind].parse(type, text, field);
+	return *text ? kinds[type->kind].parse(type, names, text, field) : VALUE_EMPTY;
 }
 
-void value_explain(const struct value_type *type, enum value_error error, char *to, size_t size)
+void value_explain(const struct value_type *type, const struct names *names, const char *text,
+		   enum value_error error, char *to, size_t size)
 {
+	const char *malformed = kinds[type->kind].malformed, *dots = "";
 	double scale = kinds[type->kind].scale;
+	int told = (int)strnlen(text, TOLD_MAX);
 
-	if (error == VALUE_OUT_OF_RANGE)
-		snprintf(to, size, "is not %.10g to %.10g%s", type->min / scale, type->max / scale,
-			 kinds[type->kind].range);
+	if (text[told])
+		dots = "...";
+	if (error == VALUE_EMPTY)
+		snprintf(to, size, "has no value");
+	else if (error == VALUE_OUT_OF_RANGE)
+		snprintf(to, size, "\"%.*s%s\" is not %.10g to %.10g%s", told, text, dots,
+			 type->min / scale, type->max / scale, kinds[type->kind].range);
+	else if (error == VALUE_MALFORMED && !malformed)
+		names_known(names, names_kinds[type->kind], text, to, size);
 	else
-		snprintf(to, size, "%s", error == VALUE_NO_MEMORY ? "finds no memory" :
-								    kinds[type->kind].malformed);
+		snprintf(to, size, "\"%.*s%s\" %s", told, text, dots,
+			 error == VALUE_NO_MEMORY ? "finds no memory" : malformed);
 }

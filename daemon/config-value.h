@@ -2,25 +2,34 @@
 /* The values of the configuration: from the text behind `Key=` to what the daemon works with. */
 #pragma once
 
+#include "daemon/names.h"
+
 #include <stddef.h>
 
 enum value_kind {
 	VALUE_FLAG,	/* bool; the words that systemd takes */
 	VALUE_COUNT,	/* unsigned int; decimal */
 	VALUE_TIME,	/* unsigned int, milliseconds; seconds, or a number with ms, s or min */
-	VALUE_TEXT,	/* char * */
 	VALUE_PATH,	/* char *; absolute */
+	VALUE_CIPHERS,	/* char *; like all that follow, a list of names that OpenSSL knows */
+	VALUE_GROUPS,
+	VALUE_SIGALGS,
 };
 
 struct value_type {
 	enum value_kind kind;
-	unsigned int min, max;	/* of texts and paths the length in bytes; of a flag nothing */
+	unsigned int min, max;	/* of paths and lists the length in bytes; of a flag nothing */
 };
 
-enum value_error { VALUE_OK, VALUE_MALFORMED, VALUE_OUT_OF_RANGE, VALUE_NO_MEMORY };
+enum value_error { VALUE_OK, VALUE_EMPTY, VALUE_MALFORMED, VALUE_OUT_OF_RANGE, VALUE_NO_MEMORY };
 
-/* Sets *field, freeing what a text held before; on error it stays as it was. */
-enum value_error value_parse(const struct value_type *type, const char *text, void *field);
+/*
+ * Sets *field, freeing what a text held before; on error it stays as it was. names NULL: lists are
+ * taken as they are.
+ */
+enum value_error value_parse(const struct value_type *type, const struct names *names,
+			     const char *text, void *field);
 
-/* What is wrong, for the error that value_parse() gave: "is not yes or no". */
-void value_explain(const struct value_type *type, enum value_error error, char *to, size_t size);
+/* What is wrong with the text, for the error that value_parse() gave: "2" is not yes or no. */
+void value_explain(const struct value_type *type, const struct names *names, const char *text,
+		   enum value_error error, char *to, size_t size);

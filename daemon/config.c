@@ -16,6 +16,7 @@ struct parser {
 	struct config_lines lines;
 	struct config *config;
 	bool entered;			/* there was a section line in this file */
+	struct names *names;
 	const struct section *section;
 	void *target;	/* what its keys fill; NULL: nobody knows, they are passed over */
 };
@@ -46,107 +47,101 @@ static bool set_defaults(const char *section, void *target)
 		const struct key *key = &keys[i];
 
 		if (!strcmp(key->section, section) && *key->fallback &&
-		    value_parse(&key->type, key->fallback, (char *)target + key->offset))
+		    value_parse(&key->type, NULL, key->fallback, (char *)target + key->offset))
 			return false;
 	}
 	return true;
 }
 
-static bool set_text(char **to, const char *text)
-{
-	char *copy = strdup(text);
+/* A section that bears a name fills an element of an array, others the configuration itself. */
+static const struct section {
+	const char *kind;
+	const char *late;	/* the key that can be judged only when all is read */
+	size_t size;		/* of an element; 0: it bears no name */
+	size_t array, n;	/* in struct config */
+	size_t name, where;	/* in an element */
+} sections[] = {
+#define NAMED(type, array, n)									\
+	sizeof(struct type), offsetof(struct config, array), offsetof(struct config, n),	\
+	offsetof(struct type, name), offsetof(struct type, where)
+	{ "Service" },
+	{ "Limits" },
+	{ "Policy", "Ciphers", NAMED(config_policy, policies, n_policies) },
+	{ "Store", "File", NAMED(config_store, stores, n_stores) },
+#undef NAMED
+};
 
-	if (!copy)
+static void **array_of(const struct config *config, const struct section *section)
+{
+	return (void **)((char *)config + section->array);
+}
+
+static void *element(const struct config *config, const struct section *section, size_t i)
+{
+	return (char *)*array_of(config, section) + i * section->size;
+}
+
+static size_t *n_elements(const struct config *config, const struct section *section)
+{
+	return (size_t *)((char *)config + section->n);
+}
+
+static char **text_at(void *element, size_t offset)
+{
+	return (char **)((char *)element + offset);
+}
+
+/* The line that is being read becomes where the element is from; told: with a fault, NULL does. */
+static bool set_where(struct parser *parser, void *element, bool told)
+{
+	const struct config_lines *lines = &parser->lines;
+	char **where = text_at(element, parser->section->where), *text = NULL;
+
+	if (!told && asprintf(&text, lines->line ? "%s:%u" : "%s", lines->path, lines->line) < 0)
 		return false;
-	free(*to);
-	*to = copy;
+	free(*where);
+	*where = text;
 	return true;
 }
 
-static struct config_policy *find_policy(const struct config *config, const char *name)
+static void *find_element(struct parser *parser, const char *name)
 {
-	for (size_t i = 0; i < config->n_policies; i++)
-		if (!strcmp(config->policies[i].name, name))
-			return &config->policies[i];
+	const struct section *section = parser->section;
+
+	for (size_t i = 0; i < *n_elements(parser->config, section); i++)
+		if (!strcmp(*text_at(element(parser->config, section, i), section->name), name))
+			return element(parser->config, section, i);
 	return NULL;
 }
 
-static struct config_policy *add_policy(struct config *config, const char *name)
+/* NULL: no memory. */
+static void *add_element(struct parser *parser, const char *name)
 {
-	size_t n = config->n_policies;
-	struct config_policy *policy, *grown;
+	const struct section *section = parser->section;
+	size_t *n = n_elements(parser->config, section);
+	void **array = array_of(parser->config, section), *grown, *added;
 
-	grown = reallocarray(config->policies, n + 1, sizeof(*grown));
+	grown = reallocarray(*array, *n + 1, section->size);
 	if (!grown)
 		return NULL;
-	config->policies = grown;
-	policy = &grown[n];
-	*policy = (struct config_policy){ .name = strdup(name) };
-	if (!policy->name)
+	*array = grown;
+	added = memset(element(parser->config, section, *n), 0, section->size);
+	*text_at(added, section->name) = strdup(name);
+	if (!*text_at(added, section->name))
 		return NULL;
-	config->n_policies++;
-	return set_defaults("Policy", policy) ? policy : NULL;
+	++*n;
+	return set_defaults(section->kind, added) && set_where(parser, added, false) ? added : NULL;
 }
 
-static void *open_policy(struct config *config, const char *name, const char *where)
+static void *open_section(struct parser *parser, const char *name)
 {
-	struct config_policy *policy = find_policy(config, name);
+	void *found;
 
-	if (!policy)
-		policy = add_policy(config, name);
-	return policy && set_text(&policy->where, where) ? policy : NULL;
+	if (!parser->section->size)
+		return parser->config;
+	found = find_element(parser, name);
+	return found ? found : add_element(parser, name);
 }
-
-static struct config_store *find_store(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->n_stores; i++)
-		if (!strcmp(config->stores[i].name, name))
-			return &config->stores[i];
-	return NULL;
-}
-
-static struct config_store *add_store(struct config *config, const char *name)
-{
-	size_t n = config->n_stores;
-	struct config_store *store, *grown;
-
-	grown = reallocarray(config->stores, n + 1, sizeof(*grown));
-	if (!grown)
-		return NULL;
-	config->stores = grown;
-	store = &grown[n];
-	*store = (struct config_store){ .name = strdup(name) };
-	if (!store->name)
-		return NULL;
-	config->n_stores++;
-	return set_defaults("Store", store) ? store : NULL;
-}
-
-static void *open_store(struct config *config, const char *name, const char *where)
-{
-	struct config_store *store = find_store(config, name);
-
-	if (!store)
-		store = add_store(config, name);
-	return store && set_text(&store->where, where) ? store : NULL;
-}
-
-static void *open_config(struct config *config, const char *name, const char *where)
-{
-	return config;
-}
-
-static const struct section {
-	const char *kind;
-	bool named;
-	/* NULL: no memory */
-	void *(*open)(struct config *config, const char *name, const char *where);
-} sections[] = {
-	{ "Service", false, open_config },
-	{ "Limits", false, open_config },
-	{ "Policy", true, open_policy },
-	{ "Store", true, open_store },
-};
 
 static const struct section *find_section(const char *kind, size_t length)
 {
@@ -169,7 +164,7 @@ static const char *section_fault(const struct section *section, const char *name
 {
 	if (!section)
 		return "there is no such section";
-	if (!section->named)
+	if (!section->size)
 		return *name ? "this section bears no name" : NULL;
 	if (!*name)
 		return "this section needs a name";
@@ -180,7 +175,6 @@ static void on_section(struct config_lines *lines, const char *text)
 {
 	struct parser *parser = container_of(lines, struct parser, lines);
 	size_t length = strcspn(text ? text : "", " \t");
-	_cleanup_free_ char *where = NULL;
 	const char *name, *wrong;
 
 	parser->entered = true;
@@ -194,9 +188,7 @@ static void on_section(struct config_lines *lines, const char *text)
 		config_lines_fault(lines, NULL, "[%s]: %s", text, wrong);
 		return;
 	}
-	if (asprintf(&where, "%s:%u", lines->path, lines->line) < 0)
-		where = NULL;
-	parser->target = where ? parser->section->open(parser->config, name, where) : NULL;
+	parser->target = open_section(parser, name);
 	lines->no_memory |= !parser->target;
 }
 
@@ -213,7 +205,7 @@ static void on_entry(struct config_lines *lines, const char *name, const char *v
 	struct parser *parser = container_of(lines, struct parser, lines);
 	const struct key *key;
 	enum value_error error;
-	char wrong[128];
+	char wrong[PROTO_TEXT_MAX];
 
 	if (!parser->entered)
 		config_lines_fault(lines, name, "stands before any section");
@@ -225,12 +217,15 @@ static void on_entry(struct config_lines *lines, const char *name, const char *v
 				   parser->section->kind);
 		return;
 	}
-	error = value_parse(&key->type, value, (char *)parser->target + key->offset);
+	error = value_parse(&key->type, parser->names, value,
+			    (char *)parser->target + key->offset);
+	lines->no_memory |= error == VALUE_NO_MEMORY;
+	if (parser->section->late && !strcmp(name, parser->section->late))
+		lines->no_memory |= !set_where(parser, parser->target, error != VALUE_OK);
 	if (error == VALUE_OK)
 		return;
-	value_explain(&key->type, error, wrong, sizeof(wrong));
-	config_lines_fault(lines, name, "\"%s\" %s", value, wrong);
-	lines->no_memory |= error == VALUE_NO_MEMORY;
+	value_explain(&key->type, parser->names, value, error, wrong, sizeof(wrong));
+	config_lines_fault(lines, name, "%s", wrong);
 }
 
 static void read_file(struct parser *parser, const char *path, bool optional)
@@ -293,11 +288,17 @@ static void read_directory(struct parser *parser, const char *directory)
 	read_drop_ins(parser, drop_ins);
 }
 
-static bool set_built_in(struct config *config)
+static bool add_built_in(struct parser *parser, const char *kind, const char *name)
 {
-	return set_defaults("Service", config) && set_defaults("Limits", config) &&
-	       open_policy(config, "default", "built in") &&
-	       open_store(config, "system", "built in");
+	parser->section = find_section(kind, strlen(kind));
+	return add_element(parser, name);
+}
+
+static bool set_built_in(struct parser *parser)
+{
+	parser->lines.path = "built in";
+	return set_defaults("Service", parser->config) && set_defaults("Limits", parser->config) &&
+	       add_built_in(parser, "Policy", "default") && add_built_in(parser, "Store", "system");
 }
 
 /* What cannot be seen before all is read. "system", the first, has the distribution's file. */
@@ -308,7 +309,7 @@ static void check_stores(struct parser *parser)
 	for (size_t i = 1; i < config->n_stores; i++) {
 		const struct config_store *store = &config->stores[i];
 
-		if (store->file)
+		if (store->file || !store->where)
 			continue;
 		fprintf(parser->lines.errors, "%s: File: is missing in [Store %s]\n", store->where,
 			store->name);
@@ -316,15 +317,18 @@ static void check_stores(struct parser *parser)
 	}
 }
 
-static struct config *load(const char *directory, const char *file, FILE *errors)
+static struct config *load(const char *directory, const char *file, FILE *errors, bool *good)
 {
 	_cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
+	_cleanup_(names_freep) struct names *names = names_new();
 	struct parser parser = {
 		.lines = { .on_section = on_section, .on_entry = on_entry, .errors = errors },
 		.config = config,
+		.names = names,
 	};
 
-	if (!config || !set_built_in(config))
+	*good = false;
+	if (!config || !names || !set_built_in(&parser))
 		parser.lines.no_memory = true;
 	else if (file)
 		read_file(&parser, file, false);
@@ -335,47 +339,39 @@ static struct config *load(const char *directory, const char *file, FILE *errors
 		return NULL;
 	}
 	check_stores(&parser);
-	return parser.lines.faults ? NULL : steal_ptr(&config);
+	*good = !parser.lines.faults;
+	return steal_ptr(&config);
 }
 
-struct config *config_load(const char *file, FILE *errors)
+struct config *config_load(const char *file, FILE *errors, bool *good)
 {
-	return load(KTLSD_SYSCONFDIR "/ktlsd", file, errors);
+	return load(KTLSD_SYSCONFDIR "/ktlsd", file, errors, good);
 }
 
-struct config *config_load_directory(const char *directory, FILE *errors)
+struct config *config_load_directory(const char *directory, FILE *errors, bool *good)
 {
-	return load(directory, NULL, errors);
+	return load(directory, NULL, errors, good);
+}
+
+static void free_elements(struct config *config, const struct section *section)
+{
+	for (size_t i = 0; i < *n_elements(config, section); i++) {
+		void *freed = element(config, section, i);
+
+		free(*text_at(freed, section->name));
+		free(*text_at(freed, section->where));
+		for (size_t k = 0; k < array_size(keys); k++)
+			if (!strcmp(keys[k].section, section->kind))
+				free(*text_at(freed, keys[k].offset));
+	}
+	free(*array_of(config, section));
 }
 
 struct config *config_free(struct config *config)
 {
-	if (!config)
-		return NULL;
-	for (size_t i = 0; i < config->n_policies; i++) {
-		free(config->policies[i].name);
-		free(config->policies[i].ciphers);
-		free(config->policies[i].groups);
-		free(config->policies[i].signature_algorithms);
-		free(config->policies[i].where);
-	}
-	for (size_t i = 0; i < config->n_stores; i++) {
-		free(config->stores[i].name);
-		free(config->stores[i].file);
-		free(config->stores[i].where);
-	}
-	free(config->policies);
-	free(config->stores);
+	for (size_t i = 0; config && i < array_size(sections); i++)
+		if (sections[i].size)
+			free_elements(config, &sections[i]);
 	free(config);
 	return NULL;
-}
-
-const struct config_policy *config_policy(const struct config *config, const char *name)
-{
-	return find_policy(config, name ? name : "default");
-}
-
-const struct config_store *config_store(const struct config *config, const char *name)
-{
-	return find_store(config, name);
 }

@@ -12,6 +12,9 @@
 #include <stdio.h>
 
 /*
+ * where: for what is judged only when all is read, "FILE:LINE" of the key that is judged then; of
+ * the section, if it does not have that key; "built in"; NULL: it is at fault, and that was told.
+ *
  * [Policy NAME]: what may be offered, in OpenSSL's own syntax. What the files don't say has the
  * default of options.def.
  */
@@ -20,14 +23,14 @@ struct config_policy {
 	char *ciphers;			/* TLS 1.2 cipher list */
 	char *groups;
 	char *signature_algorithms;
-	char *where;			/* "FILE:LINE" of its section, or "built in" */
+	char *where;			/* of Ciphers, see below */
 };
 
 /* [Store NAME]: trust anchors, a file of PEM certificates. */
 struct config_store {
 	char *name;
 	char *file;			/* NULL: for "system", the distribution's bundle */
-	char *where;
+	char *where;			/* of File */
 };
 
 struct config {
@@ -52,14 +55,11 @@ struct config {
 /*
  * file NULL: SYSCONFDIR/ktlsd/ktlsd.conf, if it is there, and what of SYSCONFDIR/ktlsd/ktlsd.conf.d
  * ends in .conf, in the order of the names. Otherwise that file alone. Every fault is told on
- * errors, one line each, as FILE:LINE: KEY: ...; NULL if there was any.
+ * errors, one line each, as FILE:LINE: KEY: ..., and makes *good false. What was without fault is
+ * returned all the same, so that the rest of it can be judged, too. NULL: no memory.
  */
-struct config *config_load(const char *file, FILE *errors);
+struct config *config_load(const char *file, FILE *errors, bool *good);
 /* The same from another directory than SYSCONFDIR/ktlsd. */
-struct config *config_load_directory(const char *directory, FILE *errors);
+struct config *config_load_directory(const char *directory, FILE *errors, bool *good);
 struct config *config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free)
-
-/* NULL: there is no such thing. A policy without a name is "default". */
-const struct config_policy *config_policy(const struct config *config, const char *name);
-const struct config_store *config_store(const struct config *config, const char *name);

@@ -5,6 +5,7 @@
  */
 #include "daemon/args.h"
 #include "daemon/endpoint.h"
+#include "daemon/policy.h"
 #include "daemon/server.h"
 
 #include <fcntl.h>
@@ -39,19 +40,39 @@ static void prepare_process(void)
 	}
 }
 
-/* What the parser cannot judge: cipher strings are OpenSSL's. */
-static bool check_policies(const struct config *config)
+static bool tell(const char *fault)
+{
+	char safe[16384];	/* two paths and a sentence */
+
+	proto_escape(safe, sizeof(safe), fault ? fault : "out of memory");
+	fprintf(stderr, "%s\n", safe);
+	return false;
+}
+
+static bool check_policy(const struct config_policy *config)
+{
+	_cleanup_(policy_deinit) struct policy policy = { 0 };
+	_cleanup_free_ char *fault = NULL;
+
+	return !config->where || policy_init(&policy, config, NULL, &fault) || tell(fault);
+}
+
+static bool check_store(const struct config_store *config)
+{
+	_cleanup_free_ char *fault = NULL;
+
+	return !config->where || trust_check_store(config, &fault) || tell(fault);
+}
+
+/* What the parser cannot judge: policies as a whole, and files that are named. */
+static bool check(const struct config *config)
 {
 	bool good = true;
 
-	for (size_t i = 0; i < config->n_policies; i++) {
-		const struct config_policy *policy = &config->policies[i];
-		_cleanup_free_ char *fault = tls_check_policy(policy);
-
-		if (fault)
-			fprintf(stderr, "%s: [Policy %s]: %s\n", policy->where ? policy->where : "built-in", policy->name, fault);
-		good = good && !fault;
-	}
+	for (size_t i = 0; i < config->n_policies; i++)
+		good &= check_policy(&config->policies[i]);
+	for (size_t i = 0; i < config->n_stores; i++)
+		good &= check_store(&config->stores[i]);
 	return good;
 }
 
@@ -76,6 +97,7 @@ int main(int argc, char **argv)
 	_cleanup_(config_freep) struct config *config = NULL;
 	_cleanup_(log_deinit) struct log log;
 	struct args args;
+	bool good;
 
 	if (!fill_standard_streams())
 		return EXIT_FAILURE;
@@ -83,8 +105,8 @@ int main(int argc, char **argv)
 	if (!args_parse(&args, argc, argv))
 		return args.exit_status;
 	prepare_process();
-	config = config_load(args.config, stderr);
-	if (!config || !check_policies(config))
+	config = config_load(args.config, stderr, &good);
+	if (!config || !check(config) || !good)
 		return EXIT_FAILURE;
 	if (args.check_config)
 		return EXIT_SUCCESS;

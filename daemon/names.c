@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/names.h"
 
-#include "proto/util.h"
-
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
+
+/* The longest that OpenSSL has is half of it. */
+#define NAME_SIZE 80
+/* Of a list that is at fault, so much is repeated: the rest of the sentence has to be seen, too. */
+#define TOLD_MAX 100
 
 #define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -82,9 +86,25 @@ static const struct {
 	[NAMES_SIGALGS] = { ":", "", "", ALNUM "-_+", "", known_sigalg },
 };
 
-SSL_CTX *names_scratch(void)
+struct names {
+	SSL_CTX *scratch;
+};
+
+struct names *names_new(void)
 {
-	return SSL_CTX_new(TLS_client_method());
+	_cleanup_(names_freep) struct names *names = calloc(1, sizeof(*names));
+
+	if (names)
+		names->scratch = SSL_CTX_new(TLS_client_method());
+	return names && names->scratch ? steal_ptr(&names) : NULL;
+}
+
+struct names *names_free(struct names *names)
+{
+	if (names)
+		SSL_CTX_free(names->scratch);
+	free(names);
+	return NULL;
 }
 
 static bool is_plain(const char *name, const char *letters)
@@ -92,47 +112,77 @@ static bool is_plain(const char *name, const char *letters)
 	return strchr(ALNUM, name[0]) && name[0] && name[strspn(name, letters)] == '\0';
 }
 
-/* One item of a list, which is cut up in doing so: parts joined by +, behind a prefix. */
-static bool known(SSL_CTX *scratch, enum names_kind kind, char *item)
+static bool known_part(SSL_CTX *scratch, enum names_kind kind, const char *part, size_t length)
 {
-	char *part;
+	char name[NAME_SIZE];
 
-	if (item[0] && strchr(kinds[kind].prefixes, item[0]))
+	if (length >= sizeof(name))
+		return false;
+	memcpy(name, part, length);
+	name[length] = '\0';
+	return is_plain(name, kinds[kind].letters) && kinds[kind].known(scratch, name);
+}
+
+/* One item of a list: parts joined by +, behind a prefix. */
+static bool known_item(SSL_CTX *scratch, enum names_kind kind, const char *item, size_t length)
+{
+	const char *end = item + length;
+	size_t n;
+
+	if (length && strchr(kinds[kind].prefixes, *item))
 		item++;
-	while ((part = strsep(&item, kinds[kind].joint)))
-		if (!is_plain(part, kinds[kind].letters) || !kinds[kind].known(scratch, part))
+	for (;; item += n + 1) {
+		n = strcspn(item, kinds[kind].joint);
+		if (n > (size_t)(end - item))
+			n = (size_t)(end - item);
+		if (!known_part(scratch, kind, item, n))
 			return false;
-	return true;
-}
-
-static char *format_fault(const char *item)
-{
-	char *fault;
-
-	return asprintf(&fault, "\"%s\" is not a name that is known here", item) < 0 ? NULL : fault;
-}
-
-char *names_fault(SSL_CTX *scratch, enum names_kind kind, const char *list)
-{
-	_cleanup_free_ char *copy = strdup(list), *item_copy = NULL;
-	char *rest = copy, *item;
-	size_t n = 0;
-
-	while ((item = strsep(&rest, kinds[kind].separators))) {
-		/* OpenSSL takes empty items in a cipher list only. */
-		if (!*item && kind == NAMES_CIPHERS)
-			continue;
-		if (n++ == 0 && *item && strcmp(item, kinds[kind].first) == 0)
-			continue;
-		free_pointer(&item_copy);
-		item_copy = strdup(item);
-		if (!item_copy || !known(scratch, kind, item_copy))
-			break;
+		if (item + n == end)
+			return true;
 	}
+}
+
+/* Of the items counts those that say something; NULL: all are known, else the one that is not. */
+static const char *unknown_item(SSL_CTX *scratch, enum names_kind kind, const char *list,
+				size_t *count, size_t *length)
+{
+	const char *first = kinds[kind].first;
+
+	for (const char *item = list;; item += *length + 1) {
+		*length = strcspn(item, kinds[kind].separators);
+		/* OpenSSL takes empty items in a cipher list only. */
+		if (*length || kind != NAMES_CIPHERS) {
+			bool is_first = ++*count == 1 && *length && *length == strlen(first) &&
+					!strncmp(item, first, *length);
+
+			if (!is_first && !known_item(scratch, kind, item, *length))
+				return item;
+		}
+		if (!item[*length])
+			return NULL;
+	}
+}
+
+bool names_known(const struct names *names, enum names_kind kind, const char *list, char *fault,
+		 size_t size)
+{
+	size_t count = 0, length;
+	const char *unknown = unknown_item(names->scratch, kind, list, &count, &length);
+	bool good = false;
+
+	if (unknown)
+		snprintf(fault, size, "\"%.*s\" is not a name that is known here",
+			 (int)(length < TOLD_MAX ? length : TOLD_MAX), unknown);
+	else if (!count)
+		snprintf(fault, size, "it names nothing");
+	/* Ciphers that take each other away are no slip of the pen. */
+	else if (kind != NAMES_CIPHERS && !kinds[kind].known(names->scratch, list))
+		snprintf(fault, size, "\"%.*s\" names one of them twice, or too many", TOLD_MAX,
+			 list);
+	else
+		good = true;
 	ERR_clear_error();
-	if (item || !copy)
-		return format_fault(item ? item : "");
-	return n ? NULL : strdup("it names nothing");
+	return good;
 }
 
 static const char *canonical(const char *name)

@@ -6,7 +6,8 @@
  */
 #pragma once
 
-#include <openssl/ssl.h>
+#include "proto/util.h"
+
 #include <stdbool.h>
 
 enum names_kind {
@@ -16,11 +17,17 @@ enum names_kind {
 	NAMES_SIGALGS,
 };
 
-/* What the checks are tried on, and nothing else. NULL: no memory. */
-SSL_CTX *names_scratch(void);
+/* Who knows them: an SSL_CTX that is for trying names, and for nothing else. */
+struct names;
 
-/* NULL: all are known. Otherwise what is wrong with the list (malloc). */
-char *names_fault(SSL_CTX *scratch, enum names_kind kind, const char *list);
+/* NULL: no memory. */
+struct names *names_new(void);
+struct names *names_free(struct names *names);
+DEFINE_CLEANUP(struct names *, names_free)
+
+/* Whether OpenSSL knows all that the list names; otherwise fault says what is wrong with it. */
+bool names_known(const struct names *names, enum names_kind kind, const char *list, char *fault,
+		 size_t size);
 
 /*
  * Of the groups or signature algorithms that are wanted, in their order, those that are allowed,

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/policy.h"
 
-#include "daemon/names.h"
 #include "daemon/verify.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* What a policy allows that does not name any: no SHA-1, no SHA-224, no DSA. */
-#define SIGALGS											\
-	"ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"					\
-	"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"				\
-	"RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512"
 
 /* A suite's name is at most 30 bytes. */
 #define SUITE_NAME_SIZE 64
@@ -87,29 +80,6 @@ static SSL_CTX *new_ctx(void)
 	return ctx;
 }
 
-/* What is wrong with one of the lists, told with the key that the administrator wrote. */
-static char *policy_fault(SSL_CTX *scratch, const struct config_policy *config)
-{
-	const struct {
-		enum names_kind kind;
-		const char *key, *list;
-	} keys[] = {
-		{ NAMES_CIPHERS, "Ciphers", config->ciphers },
-		{ NAMES_GROUPS, "Groups", config->groups },
-		{ NAMES_SIGALGS, "SignatureAlgorithms", config->signature_algorithms },
-	};
-
-	for (size_t i = 0; i < array_size(keys); i++) {
-		_cleanup_free_ char *fault = NULL;
-		char *told;
-
-		fault = keys[i].list ? names_fault(scratch, keys[i].kind, keys[i].list) : NULL;
-		if (fault)
-			return asprintf(&told, "%s: %s", keys[i].key, fault) < 0 ? NULL : told;
-	}
-	return NULL;
-}
-
 static bool keep_allowed(struct policy *policy)
 {
 	const STACK_OF(SSL_CIPHER) *all = SSL_CTX_get_ciphers(policy->ctx);
@@ -141,24 +111,35 @@ static bool some_offloadable(const struct policy *policy)
 	return false;
 }
 
-bool policy_init(struct policy *policy, const struct config_policy *config,
-			const struct kernel *kernel, SSL_CTX *scratch, char **fault)
+/* What is wrong with the lists of names that are known; NULL: nothing. */
+static const char *set_lists(struct policy *policy, const char *suites)
 {
+	if (!SSL_CTX_set1_groups_list(policy->ctx, policy->groups))
+		return "Groups: this OpenSSL does not do them all";
+	if (!SSL_CTX_set1_sigalgs_list(policy->ctx, policy->sigalgs))
+		return "SignatureAlgorithms: this OpenSSL does not do them all";
+	if (!SSL_CTX_set_cipher_list(policy->ctx, suites) || !keep_allowed(policy) ||
+	    !some_offloadable(policy))
+		return "Ciphers: no kernel takes over any of them";
+	return NULL;
+}
+
+bool policy_init(struct policy *policy, const struct config_policy *config,
+		 const struct kernel *kernel, char **fault)
+{
+	const char *wrong;
+
+	*fault = NULL;
 	*policy = (struct policy){
 		.name = strdup(config->name),
 		.groups = strdup(config->groups),
-		.sigalgs = strdup(config->signature_algorithms ? config->signature_algorithms
-							       : SIGALGS),
+		.sigalgs = strdup(config->signature_algorithms),
 		.ctx = new_ctx(),
 	};
-	*fault = policy_fault(scratch, config);
-	if (*fault || !policy->name || !policy->groups || !policy->sigalgs || !policy->ctx ||
-	    !SSL_CTX_set1_groups_list(policy->ctx, policy->groups) ||
-	    !SSL_CTX_set1_sigalgs_list(policy->ctx, policy->sigalgs))
+	if (!policy->name || !policy->groups || !policy->sigalgs || !policy->ctx)
 		return false;
-	if (SSL_CTX_set_cipher_list(policy->ctx, config->ciphers) && keep_allowed(policy) &&
-	    some_offloadable(policy))
-		return set_ciphers(policy, kernel);
-	*fault = strdup("Ciphers: no kernel takes over any of them");
-	return false;
+	wrong = set_lists(policy, config->ciphers);
+	if (wrong && asprintf(fault, "%s: %s", config->where, wrong) < 0)
+		*fault = NULL;
+	return !wrong && set_ciphers(policy, kernel);
 }

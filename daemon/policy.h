@@ -5,6 +5,8 @@
 #include "daemon/config.h"
 #include "daemon/kernel.h"
 
+#include <openssl/ssl.h>
+
 struct policy {
 	char *name, *groups, *sigalgs;
 	SSL_CTX *ctx;			/* offers what of the policy this kernel takes, if any */
@@ -14,10 +16,11 @@ struct policy {
 
 /*
  * kernel NULL: one that takes every cipher of the table. false: *fault (malloc) says what is wrong
- * with the configuration, or is NULL: no memory. To be deinitialised in any case.
+ * with the policy as a whole, as FILE:LINE: KEY: ..., or is NULL: no memory. To be deinitialised in
+ * any case.
  */
 bool policy_init(struct policy *policy, const struct config_policy *config,
-		 const struct kernel *kernel, SSL_CTX *scratch, char **fault);
+		 const struct kernel *kernel, char **fault);
 void policy_deinit(struct policy *policy);
 
 /*

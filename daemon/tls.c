@@ -5,13 +5,13 @@
 #include "daemon/policy.h"
 #include "daemon/verify.h"
 
+#include <assert.h>
 #include <openssl/err.h>
-#include <stdio.h>
 #include <string.h>
 
 struct tls {
 	struct kernel kernel;
-	SSL_CTX *scratch;		/* only for checking names */
+	struct names *names;
 	struct policy *policies;
 	size_t n_policies;
 };
@@ -29,33 +29,6 @@ static const struct {
 	  offsetof(struct proto_policy, signature_algorithms) },
 };
 
-char *tls_check_policy(const struct config_policy *config)
-{
-	SSL_CTX *scratch = names_scratch();
-	struct policy policy = { 0 };
-	char *fault = NULL;
-
-	if (!scratch || (!policy_init(&policy, config, NULL, scratch, &fault) && !fault))
-		fault = strdup("out of memory");
-	ERR_clear_error();
-	policy_deinit(&policy);
-	SSL_CTX_free(scratch);
-	return fault;
-}
-
-static bool add_policy(struct tls *tls, const struct config_policy *config, char **message)
-{
-	_cleanup_free_ char *fault = NULL;
-	bool ok;
-
-	ok = policy_init(&tls->policies[tls->n_policies++], config, &tls->kernel, tls->scratch,
-			 &fault);
-	if (!ok && fault &&
-	    asprintf(message, "%s: [Policy %s]: %s", config->where, config->name, fault) < 0)
-		*message = NULL;
-	return ok;
-}
-
 struct tls *tls_new(const struct config *config, const struct kernel *kernel, char **message)
 {
 	_cleanup_(tls_freep) struct tls *tls = calloc(1, sizeof(*tls));
@@ -64,12 +37,13 @@ struct tls *tls_new(const struct config *config, const struct kernel *kernel, ch
 	if (!tls)
 		return NULL;
 	tls->kernel = *kernel;
-	tls->scratch = names_scratch();
+	tls->names = names_new();
 	tls->policies = calloc(config->n_policies, sizeof(*tls->policies));
-	if (!tls->scratch || !tls->policies)
+	if (!tls->names || !tls->policies)
 		return NULL;
 	for (size_t i = 0; i < config->n_policies; i++)
-		if (!add_policy(tls, &config->policies[i], message))
+		if (!policy_init(&tls->policies[tls->n_policies++], &config->policies[i], kernel,
+				 message))
 			return NULL;
 	ERR_clear_error();
 	return steal_ptr(&tls);
@@ -82,7 +56,7 @@ struct tls *tls_free(struct tls *tls)
 	for (size_t i = 0; i < tls->n_policies; i++)
 		policy_deinit(&tls->policies[i]);
 	free(tls->policies);
-	SSL_CTX_free(tls->scratch);
+	names_free(tls->names);
 	free(tls);
 	return NULL;
 }
@@ -114,23 +88,14 @@ static enum proto_error nothing_left(const struct making *m, const char *what)
 static enum proto_error check_names(struct making *m)
 {
 	for (size_t i = 0; i < array_size(lists); i++) {
-		_cleanup_free_ char *fault = NULL;
+		char fault[PROTO_TEXT_MAX];
 		const char *list = *(char *const *)((const char *)&m->wanted->policy +
 						    lists[i].offset);
 
-		fault = list ? names_fault(m->tls->scratch, lists[i].kind, list) : NULL;
-		if (fault)
+		if (list && !names_known(m->tls->names, lists[i].kind, list, fault, sizeof(fault)))
 			return proto_status_invalid(m->status, lists[i].parameter, "%s", fault);
 	}
 	return PROTO_OK;
-}
-
-static enum proto_error check_version(struct making *m)
-{
-	if (m->wanted->policy.min_version <= PROTO_VERSION_TLS12)
-		return PROTO_OK;
-	return proto_status_invalid(m->status, "policy.minVersion",
-				    "TLS 1.3 cannot be had yet: this service speaks TLS 1.2");
 }
 
 static enum proto_error make_ssl(struct making *m)
@@ -219,11 +184,11 @@ static enum proto_error set_alpn(struct making *m)
 	uint8_t wire[PROTO_ALPN_MAX * (PROTO_ALPN_NAME_MAX + 1)];
 	unsigned int size = 0;
 
+	assert(alpn->n <= PROTO_ALPN_MAX);
 	for (size_t i = 0; i < alpn->n; i++) {
 		size_t n = strlen(alpn->items[i]);
 
-		if (i == PROTO_ALPN_MAX || n == 0 || n > PROTO_ALPN_NAME_MAX)
-			return proto_status_invalid(m->status, "alpn", "too many, or too long");
+		assert(n > 0 && n <= PROTO_ALPN_NAME_MAX);
 		wire[size++] = (uint8_t)n;
 		memcpy(wire + size, alpn->items[i], n);
 		size += (unsigned int)n;
@@ -243,7 +208,7 @@ static const struct policy *find_policy(const struct tls *tls, const char *name)
 SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct proto_status *status)
 {
 	static enum proto_error (*const steps[])(struct making *m) = {
-		check_names, check_version, make_ssl, narrow_ciphers, narrow_groups, narrow_sigalgs,
+		check_names, make_ssl, narrow_ciphers, narrow_groups, narrow_sigalgs,
 		set_server_name, set_alpn,
 	};
 	struct making m = { tls, find_policy(tls, wanted->policy.name), wanted, NULL, status };

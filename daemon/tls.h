@@ -12,7 +12,7 @@
 
 struct tls;
 
-/* NULL: *message (malloc) says which policy is wrong, and how. kernel is copied. */
+/* NULL: *message (malloc) is the fault of a policy, see policy_init(). kernel is copied. */
 struct tls *tls_new(const struct config *config, const struct kernel *kernel, char **message);
 struct tls *tls_free(struct tls *tls);
 DEFINE_CLEANUP(struct tls *, tls_free)
@@ -24,6 +24,3 @@ DEFINE_CLEANUP(struct tls *, tls_free)
  * NOT_OFFLOADABLE (the kernel leaves nothing).
  */
 SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct proto_status *status);
-
-/* Checks a policy as tls_new() would; NULL, or what is wrong (malloc). For --check-config. */
-char *tls_check_policy(const struct config_policy *policy);

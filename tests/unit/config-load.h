@@ -45,15 +45,25 @@ static inline void strip_path(char *errors, const char *path)
 	*to = '\0';
 }
 
+/* What is returned in spite of faults is for further checks. */
+static inline void keep_good(struct loaded *loaded, bool good)
+{
+	assert_non_null(loaded->config);
+	if (!good)
+		loaded->config = config_free(loaded->config);
+}
+
 static inline struct loaded load_file(const char *path)
 {
 	struct loaded loaded = { 0 };
 	size_t size;
 	FILE *errors = open_memstream(&loaded.errors, &size);
+	bool good;
 
 	assert_non_null(errors);
-	loaded.config = config_load(path, errors);
+	loaded.config = config_load(path, errors, &good);
 	fclose(errors);
+	keep_good(&loaded, good);
 	assert_true((loaded.config != NULL) == (size == 0));
 	assert_int_equal(strlen(loaded.errors), size);
 	strip_path(loaded.errors, path);
@@ -160,10 +170,12 @@ static inline struct loaded load_directory(const struct directory *directory)
 	struct loaded loaded = { 0 };
 	size_t size;
 	FILE *errors = open_memstream(&loaded.errors, &size);
+	bool good;
 
 	assert_non_null(errors);
-	loaded.config = config_load_directory(directory->path, errors);
+	loaded.config = config_load_directory(directory->path, errors, &good);
 	fclose(errors);
+	keep_good(&loaded, good);
 	assert_true((loaded.config != NULL) == (size == 0));
 	return loaded;
 }

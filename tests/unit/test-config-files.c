@@ -52,11 +52,11 @@ static void test_directory_without_files(void **state)
 static void test_drop_in_order(void **state)
 {
 	write_file(*state, "ktlsd.conf", "[Limits]\nConnections=1\nRequests=1\nResolvers=1\n"
-		   "[Policy p]\nCiphers=one\nGroups=one\n");
+		   "[Policy p]\nCiphers=AESGCM\nGroups=P-256\n");
 	make_drop_ins(*state);
 	write_file(*state, "ktlsd.conf.d/9-z.conf", "[Limits]\nConnections=9\n");
 	write_file(*state, "ktlsd.conf.d/10-a.conf", "[Limits]\nConnections=10\nRequests=10\n"
-		   "[Policy p]\nGroups=ten\n");
+		   "[Policy p]\nGroups=P-384\n");
 	write_file(*state, "ktlsd.conf.d/20-b.conf", "[Limits]\nConnections=20\nRequests=20\n");
 	write_file(*state, "ktlsd.conf.d/.x.conf", "nonsense");
 	write_file(*state, "ktlsd.conf.d/.conf", "nonsense");
@@ -68,8 +68,8 @@ static void test_drop_in_order(void **state)
 	assert_int_equal(loaded.config->limits.requests, 20);
 	assert_int_equal(loaded.config->limits.resolvers, 1);
 	assert_int_equal(loaded.config->n_policies, 2);
-	assert_string_equal(loaded.config->policies[1].ciphers, "one");
-	assert_string_equal(loaded.config->policies[1].groups, "ten");
+	assert_string_equal(loaded.config->policies[1].ciphers, "AESGCM");
+	assert_string_equal(loaded.config->policies[1].groups, "P-384");
 }
 
 /* A section does not reach into the next file, and every file's faults are told. */

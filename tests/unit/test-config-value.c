@@ -22,7 +22,7 @@ static enum value_error parse(enum value_kind kind, unsigned int min, unsigned i
 {
 	const struct value_type type = { kind, min, max };
 
-	return value_parse(&type, text, value);
+	return value_parse(&type, NULL, text, value);
 }
 
 static void check_number_edges(enum value_kind kind, unsigned int min, unsigned int max)
@@ -79,6 +79,7 @@ static void check_flag_edges(enum value_kind kind, unsigned int min, unsigned in
 		union value value = { .flag = words[i].meaning != 1 };
 
 		assert_int_equal(parse(kind, min, max, words[i].text, &value),
+				 !*words[i].text ? VALUE_EMPTY :
 				 words[i].meaning < 0 ? VALUE_MALFORMED : VALUE_OK);
 		assert_int_equal(value.flag, words[i].meaning != 0);
 	}
@@ -88,8 +89,10 @@ static void (*const check_edges[])(enum value_kind kind, unsigned int min, unsig
 	[VALUE_FLAG] = check_flag_edges,
 	[VALUE_COUNT] = check_number_edges,
 	[VALUE_TIME] = check_number_edges,
-	[VALUE_TEXT] = check_text_edges,
 	[VALUE_PATH] = check_text_edges,
+	[VALUE_CIPHERS] = check_text_edges,
+	[VALUE_GROUPS] = check_text_edges,
+	[VALUE_SIGALGS] = check_text_edges,
 };
 
 static void test_edges(void **state)
@@ -125,11 +128,61 @@ static void test_times(void **state)
 	}
 }
 
+/* What is wrong is told whole, however long the value; a list is judged by its names. */
+static void test_explanations(void **state)
+{
+	_cleanup_(names_freep) struct names *names = names_new();
+	char value[2000], wrong[512];
+	static const struct {
+		struct value_type type;
+		const char *end;
+	} rows[] = {
+		{ { VALUE_FLAG, 0, 0 }, "xxx...\" is not yes or no" },
+		{ { VALUE_PATH, 1, 4095 }, "xxx...\" is not an absolute path" },
+		{ { VALUE_CIPHERS, 1, 1024 }, "xxx...\" is not 1 to 1024 bytes long" },
+		{ { VALUE_GROUPS, 1, 4095 }, "xxx\" is not a name that is known here" },
+	};
+
+	memset(value, 'x', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	for (size_t i = 0; i < array_size(rows); i++) {
+		union value to = { 0 };
+		enum value_error error = value_parse(&rows[i].type, names, value, &to);
+
+		assert_int_not_equal(error, VALUE_OK);
+		value_explain(&rows[i].type, names, value, error, wrong, sizeof(wrong));
+		assert_in_range(strlen(wrong), strlen(rows[i].end), 200);
+		assert_string_equal(wrong + strlen(wrong) - strlen(rows[i].end), rows[i].end);
+	}
+}
+
+/* Every default of the table is taken by OpenSSL, too. */
+static void test_default_lists(void **state)
+{
+	_cleanup_(names_freep) struct names *names = names_new();
+	unsigned int lists = 0;
+
+#define OPTION(section, key, field, kind, fallback, min, max, unit, sentence)			\
+	if (VALUE_##kind >= VALUE_CIPHERS) {							\
+		const struct value_type type = { VALUE_##kind, min, max };			\
+		union value value = { 0 };							\
+												\
+		assert_int_equal(value_parse(&type, names, fallback, &value), VALUE_OK);	\
+		free(value.text);								\
+		lists++;									\
+	}
+#include "daemon/options.def"
+#undef OPTION
+	assert_int_equal(lists, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_explanations),
+		cmocka_unit_test(test_default_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

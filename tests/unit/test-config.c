@@ -11,10 +11,6 @@ static void test_empty(void **state)
 	assert_int_equal(loaded.config->n_stores, 1);
 	assert_string_equal(loaded.config->policies[0].where, "built in");
 	assert_string_equal(loaded.config->stores[0].where, "built in");
-	assert_ptr_equal(config_policy(loaded.config, NULL), &loaded.config->policies[0]);
-	assert_ptr_equal(config_store(loaded.config, "system"), &loaded.config->stores[0]);
-	assert_null(config_policy(loaded.config, "system"));
-	assert_null(config_store(loaded.config, "default"));
 	assert_null(config_free(NULL));
 }
 
@@ -31,8 +27,9 @@ static void test_shipped(void **state)
 	assert_int_equal(as_is.config->n_stores, 1);
 	assert_string_equal(uncommented.errors, "");
 	check_defaults(uncommented.config);
-	example = config_policy(uncommented.config, "xenserver");
-	assert_non_null(example);
+	assert_int_equal(uncommented.config->n_policies, 2);
+	example = &uncommented.config->policies[1];
+	assert_string_equal(example->name, "xenserver");
 	assert_string_equal(example->ciphers,
 			    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256");
 	assert_string_equal(example->groups, "P-384");
@@ -55,9 +52,9 @@ static void test_good(void **state)
 		" Requests=2\n"
 		"IdleTimeoutSec=1.5\n"
 		"[Policy a-B_c.9]\n"
-		"Ciphers=DEFAULT:!aNULL;x#y\n"
+		"Ciphers=DEFAULT:!aNULL\n"
 		"[Store  more]\n"
-		"File=/etc/a=b: c\n"
+		"File=/etc/a=b: c;x#y\n"
 		"[Service]\n"
 		"NoDelay=off\n"
 		"[Limits]\n"
@@ -74,11 +71,11 @@ static void test_good(void **state)
 	assert_false(config->service.tcp_no_delay);
 	assert_int_equal(config->n_policies, 2);
 	assert_string_equal(config->policies[1].name, "a-B_c.9");
-	assert_string_equal(config->policies[1].ciphers, "DEFAULT:!aNULL;x#y");
+	assert_string_equal(config->policies[1].ciphers, "DEFAULT:!aNULL");
 	assert_string_equal(config->policies[1].groups, "P-256");
-	assert_string_equal(strrchr(config->policies[1].where, ':'), ":18");
-	assert_string_equal(config->stores[1].file, "/etc/a=b: c");
-	assert_string_equal(strrchr(config->stores[1].where, ':'), ":12");
+	assert_string_equal(strrchr(config->policies[1].where, ':'), ":11");
+	assert_string_equal(config->stores[1].file, "/etc/a=b: c;x#y");
+	assert_string_equal(strrchr(config->stores[1].where, ':'), ":13");
 }
 
 #define NAME_64 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
@@ -155,6 +152,16 @@ static const struct {
 	{ "[Store system]\nFile=ca.pem\n", "2: File: \"ca.pem\" is not an absolute path\n" },
 	{ "[Store a]\n\n[Store b]\nFile=/b\n[Store c]\n", "1: File: is missing in [Store a]\n"
 	  "5: File: is missing in [Store c]\n" },
+	{ "[Store a]\nFile=x\n", "2: File: \"x\" is not an absolute path\n" },
+	{ "[Store a]\nFile=\n", "2: File: has no value\n" },
+	{ "[Service]\nFoo=\n", "2: Foo: there is no such key in [Service]\n" },
+	{ "[Policy p]\nCiphers=AES:TYPO\nGroups=P-1\nSignatureAlgorithms=RSA\nCiphers=,\n",
+	  "2: Ciphers: \"TYPO\" is not a name that is known here\n"
+	  "3: Groups: \"P-1\" is not a name that is known here\n"
+	  "4: SignatureAlgorithms: \"RSA\" is not a name that is known here\n"
+	  "5: Ciphers: it names nothing\n" },
+	{ "[Policy p]\nGroups=P-256:P-384:prime256v1\n",
+	  "2: Groups: \"P-256:P-384:prime256v1\" names one of them twice, or too many\n" },
 };
 
 static void test_bad(void **state)
@@ -180,6 +187,46 @@ static void test_all_faults_in_one_run(void **state)
 	}
 	_cleanup_(loaded_deinit) struct loaded loaded = load(text);
 	assert_string_equal(loaded.errors, faults);
+}
+
+static void check_where(const char *where, const char *path, const char *line)
+{
+	assert_int_equal(where == NULL, line == NULL);
+	if (!line)
+		return;
+	assert_memory_equal(where, path, strlen(path));
+	assert_string_equal(where + strlen(path), line);
+}
+
+/* Where what is judged only when all is read comes from. */
+static void test_where(void **state)
+{
+	static const struct {
+		const char *text, *policy, *store;	/* NULL: at fault, and told */
+	} rows[] = {
+		{ "[Policy p]\n[Store s]\n", ":1", ":2" },
+		{ "[Policy p]\nGroups=X25519\nCiphers=AES\n[Store s]\nFile=/a\n", ":3", ":5" },
+		{ "[Policy p]\nCiphers=AES\n[Store s]\nFile=/a\n[Policy p]\nGroups=X25519\n"
+		  "[Store s]\n", ":2", ":4" },
+		{ "[Policy p]\nCiphers=AES\nCiphers=!\n[Store s]\nFile=/a\nFile=a\n", NULL, NULL },
+		{ "[Policy p]\nCiphers=!\nCiphers=AES\n[Store s]\nFile=a\nFile=/a\n", ":3", ":6" },
+	};
+
+	for (size_t i = 0; i < array_size(rows); i++) {
+		_cleanup_fd_ int fd = memfd_create("config", MFD_CLOEXEC);
+		_cleanup_(config_freep) struct config *config = NULL;
+		FILE *errors = fopen("/dev/null", "we");
+		char path[32];
+		bool good;
+
+		assert_true(fd >= 0 && errors);
+		assert_true(dprintf(fd, "%s", rows[i].text) > 0);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		config = config_load(path, errors, &good);
+		fclose(errors);
+		check_where(config->policies[1].where, path, rows[i].policy);
+		check_where(config->stores[1].where, path, rows[i].store);
+	}
 }
 
 static void test_nul(void **state)
@@ -231,7 +278,7 @@ static void test_longest_line_is_whole(void **state)
 	snprintf(text, sizeof(text), "[Store " NAME_64 "]\nFile=%s\n", path);
 	_cleanup_(loaded_deinit) struct loaded loaded = load(text);
 	assert_string_equal(loaded.errors, "");
-	assert_string_equal(config_store(loaded.config, NAME_64)->file, path);
+	assert_string_equal(loaded.config->stores[1].file, path);
 }
 
 int main(void)
@@ -242,6 +289,7 @@ int main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_all_faults_in_one_run),
+		cmocka_unit_test(test_where),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_longest_line_is_whole),

@@ -164,7 +164,8 @@ while IFS=$'\t' read -r text file pattern; do
 	grep -qF -- "$text" $PAGE || echo "$PAGE does not say $text"
 	grep -q -- "$pattern" "$file" || echo "$file does not have $pattern"
 done > "$work/facts" << 'FACTS'
-/run/ktlsd/io.ktlsd	daemon/endpoint.h	ENDPOINT_DEFAULT "/run/ktlsd/io.ktlsd"
+/run/ktlsd/io.ktlsd	daemon/endpoint.h	ENDPOINT_DIRECTORY "/run/ktlsd"
+/io.ktlsd	daemon/endpoint.h	ENDPOINT_DEFAULT ENDPOINT_DIRECTORY "/io.ktlsd"
 .Ql ktls ,	daemon/endpoint.h	ENDPOINT_GROUP "ktls"
 mode 0660	daemon/endpoint.c	0660
 .Ql ktlsd	daemon/privileges.c	"ktlsd"
@@ -180,11 +181,65 @@ AllowVerifyNone	daemon/options.def	AllowVerifyNone
 FACTS
 test_that "ktlsd(8): names, modes and signals of the sources" "$work/facts"
 
-# The shipped file with every setting in force is as good as the empty one.
-sed 's/^#\([^ ]\)/\1/' $CONF > "$work/uncommented.conf"
+# The shipped file with every setting in force is as good as the empty one. Its example of a store
+# needs a file.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=example -days 2 \
+	-keyout /dev/null -out "$work/ca.pem" 2> "$work/openssl" || cat "$work/openssl"
+sed 's/^#\([^ ]\)/\1/; s|^File=.*|File='"$work"'/ca.pem|' $CONF > "$work/uncommented.conf"
 "$KTLSD" --check-config --config "$work/uncommented.conf" > "$work/check" 2>&1 ||
 	echo "exit status $?" >> "$work/check"
 test_that "the shipped ktlsd.conf, uncommented, passes --check-config" "$work/check"
+
+# Faults of every kind are told in one run, with the line of the key: by the check as by the start,
+# which ends there.
+cat > "$work/faults.conf" << 'FAULTS'
+NoDelay=yes
+[Nothing]
+[Service]
+Foo=1
+NoDelay=maybe
+[Limits]
+Connections=0
+[Policy p]
+Ciphers=AES:TYPO
+Groups=P-1:X25519
+SignatureAlgorithms=RSA
+[Store named-nowhere]
+[Store relative]
+File=ca.pem
+[Policy q]
+Groups=P-256
+Ciphers=AES128-SHA
+[Store missing]
+File=/nonexistent/ca.pem
+[Store no-certificate]
+File=/dev/null
+FAULTS
+cat > "$work/wanted" << 'FAULTS'
+1: NoDelay
+2: [Nothing]
+4: Foo
+5: NoDelay
+7: Connections
+9: Ciphers
+10: Groups
+11: SignatureAlgorithms
+12: File
+14: File
+17: Ciphers
+19: File
+21: File
+1
+FAULTS
+for run in --check-config "--socket $work/socket"; do
+	{
+		# shellcheck disable=SC2086
+		timeout 60 "$KTLSD" --config "$work/faults.conf" $run 2>&1 > /dev/null
+		echo $?
+	} | sed "s|^$work/faults.conf:\([0-9]*: [^:]*\): .*|\1|" | sort -n > "$work/found"
+	sort -n "$work/wanted" > "$work/sorted"
+	same "all faults in one run: ${run%% *}" "$work/sorted" "$work/found"
+done
 
 echo "1..$count"
 exit $((failed > 0))
