@@ -33,8 +33,11 @@ static void accept_failed(struct listener *listener, int sys_errno)
 {
 	if (sys_errno == EAGAIN || sys_errno == EINTR || sys_errno == ECONNABORTED)
 		return;
-	log_line(listener->env->log, LOG_WARNING, "cannot accept a caller, resting for %g s: %s",
-		 LISTENER_REST, strerror(sys_errno));
+	if (!listener->told)
+		log_line(listener->env->log, LOG_WARNING,
+			 "cannot accept a caller, trying every %g s: %s", LISTENER_REST,
+			 strerror(sys_errno));
+	listener->told = true;
 	rest(listener);
 }
 
@@ -50,6 +53,7 @@ static void on_acceptable(EV_P_ ev_io *io, int events)
 	peer = peer_new(listener->env, fd, listener, peer_gone);
 	if (!peer)
 		return accept_failed(listener, ENOMEM);
+	listener->told = false;
 	list_append(&listener->peers, &peer->link);
 	if (++listener->n_peers >= listener->env->config->limits.connections)
 		ev_io_stop(EV_A_ io); /* until one has gone */

@@ -12,6 +12,7 @@ struct listener {
 	struct env *env;
 	ev_io acceptable;
 	ev_timer rest;
+	bool told;			/* that nobody can be accepted, since somebody was */
 	struct list peers; /* peer.link */
 	unsigned int n_peers;
 };
