@@ -27,7 +27,8 @@ static inline struct der der_of(X509 *cert)
 	int n = i2d_X509(cert, &der.bytes);
 
 	assert_true(n > 0);
-	der.n = (size_t)n;
+	/* gcc does not know that the line above does not return otherwise. */
+	der.n = n > 0 ? (size_t)n : 0;
 	return der;
 }
 
