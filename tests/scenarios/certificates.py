@@ -3,12 +3,12 @@
 """Which certificates are good enough, for whom, and what is said of those that aren't."""
 
 from ktlstest import pki
-from ktlstest.asking import (AT_ONCE, ask, check_descriptors, check_gone, check_good, settle,
-                             trusting)
+from ktlstest.asking import (AT_ONCE, SLOWNESS, ask, check_descriptors, check_gone, check_good,
+                             settle, trusting)
 from ktlstest.daemon import Daemon
-from ktlstest.expect import check_error
+from ktlstest.expect import check_error, check_invalid
 from ktlstest.peer import Peer
-from ktlstest.tap import check_equal, main, test
+from ktlstest.tap import check_between, check_equal, check_in, main, test
 
 CONFIG = f"""
 [Service]
@@ -117,6 +117,33 @@ def over_limit(daemon, name, what, ca, how):
         reply = ask(daemon, peer, trust=trust)
         check_error(reply, "CertificateRejected", "handshake", within=AT_ONCE)
         check_gone(peer)
+
+
+CHEAP = 0.05 * SLOWNESS  # seconds of processor time
+
+
+@test("certificates that are costly to decode are not decoded, {where}", cases=[
+    {"where": "when a peer sends nine", "send": "sends-costly", "ca": trusting("ec-ca")},
+    {"where": "when a peer sends nine, whatever is verified", "send": "sends-costly",
+     "ca": {"verify": "none"}},
+    {"where": "when one is the CA of a caller", "send": None, "ca": trusting("costly")},
+    {"where": "when 256 are the CAs of a caller", "send": None,
+     "ca": {"ca": pki.ca_text("costly") * 256}},
+    {"where": "when 256 keys of a caller's CAs are compressed", "send": None,
+     "ca": {"ca": pki.ca_text("compressed") * 256}}])
+def costly(daemon, where, send, ca):
+    with Peer(send or "p256") as peer:
+        before = daemon.cpu_seconds()
+        reply = ask(daemon, peer, trust=ca)
+        check_between(daemon.cpu_seconds() - before, 0, CHEAP, "seconds of processor time")
+        if send:
+            check_error(reply, "CertificateRejected", "handshake", within=AT_ONCE,
+                        text="explicit parameters")
+            check_gone(peer)
+        else:
+            check_invalid(reply, "trust.ca")
+            check_in("an EC key", reply.parameters["message"], "the message")
+            check_equal(peer.connections, [], "connections that the peer saw")
 
 
 @test("verify: none is not for everybody, and connects nowhere if refused")

@@ -15,6 +15,18 @@ def integer(value):
     return tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
+def oid(text):
+    """An OBJECT IDENTIFIER from its dotted form."""
+    first, second, *rest = map(int, text.split("."))
+    body = b""
+    for number in (first * 40 + second, *rest):
+        digits = [number & 0x7f]
+        while number := number >> 7:
+            digits.insert(0, number & 0x7f | 0x80)
+        body += bytes(digits)
+    return tlv(0x06, body)
+
+
 def sequence(*members):
     return tlv(0x30, b"".join(members))
 

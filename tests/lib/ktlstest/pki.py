@@ -70,6 +70,7 @@ CERTIFICATES = {
     "rsa-16384": ("server", "rsa-16384", "ca", YEAR),
     "big-exponent": ("server", "big-exponent", "ca", YEAR),
     "explicit-curve": ("server", "explicit", "ec-ca", YEAR),
+    "compressed": ("server", "p224", "ec-ca", YEAR),
     "names-1000": ("1000-names", "p256-b", "ec-ca", YEAR),
     "names-1001": ("1001-names", "p256-b", "ec-ca", YEAR),
     "names-1500": ("1500-names", "p256-b", "ec-ca", YEAR),
@@ -99,6 +100,7 @@ EXTRA_CHAINS = {
     "sends-10": ["p256"] + ["ec-ca"] * 9,
     "sends-11": ["p256"] + ["ec-ca"] * 10,
     "sends-400": ["rsa"] + ["other-ca"] * 399,
+    "sends-costly": ["p256"] + ["costly"] * 9,
 }
 
 CONFIG = """
@@ -208,6 +210,30 @@ def _rsa(bits, slow_to_verify):
     return der.pem("RSA PRIVATE KEY", der.rsa_private_key(first, second, public, private))
 
 
+def _costly():
+    """A certificate that takes 0.1 s to decode: its key is on a curve of its own making.
+
+    Two points of it are compressed, and to take square roots modulo a prime of this form is work.
+    """
+    prime = 133 * 2**600 + 1
+    size = (prime.bit_length() + 7) // 8
+    x, y, a = 0x123456789, 0x987654321, 3
+    b = (y * y - x**3 - a * x) % prime
+    point = b"\2" + x.to_bytes(size, "big")
+    numbers = [der.tlv(0x04, number.to_bytes(size, "big")) for number in (a, b)]
+    curve = der.sequence(
+        der.integer(1), der.sequence(der.oid("1.2.840.10045.1.1"), der.integer(prime)),
+        der.sequence(*numbers), der.tlv(0x04, point), der.integer(prime - 2), der.integer(1))
+    name = der.sequence(der.tlv(0x31, der.sequence(der.oid("2.5.4.3"), der.tlv(0x0c, b"costly"))))
+    signed_by = der.sequence(der.oid("1.2.840.10045.4.3.2"))
+    return der.pem("CERTIFICATE", der.sequence(der.sequence(
+        der.tlv(0xa0, der.integer(2)), der.integer(1), signed_by, name,
+        der.sequence(der.tlv(0x17, b"240101000000Z"), der.tlv(0x17, b"340101000000Z")), name,
+        der.sequence(der.sequence(der.oid("1.2.840.10045.2.1"), curve),
+                     der.tlv(0x03, b"\0" + point)),
+    ), signed_by, der.tlv(0x03, b"\0" + der.sequence(der.integer(1), der.integer(1)))))
+
+
 def _write(path, text):
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
@@ -224,6 +250,9 @@ def _make_keys(work):
                  "-out", path(name))
     _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
              "-pkeyopt", "ec_param_enc:explicit", "-out", path("explicit"))
+    _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp224r1",
+             "-out", path("p224-long"))
+    _openssl("ec", "-in", path("p224-long"), "-conv_form", "compressed", "-out", path("p224"))
     for bits in (8192, 16384):
         _write(path(f"rsa-{bits}"), _rsa(bits, False))
     _write(path("big-exponent"), _rsa(3072, True))
@@ -271,6 +300,8 @@ def _make(out):
             _issue(work, name)
         for name in CERTIFICATES:
             _publish(work, out, name, CHAINS.get(name, [name]))
+        _write(os.path.join(work, "costly.pem"), _costly())
+        _write(os.path.join(out, "costly.crt"), _costly())
         for name, chain in EXTRA_CHAINS.items():
             _publish(work, out, name, chain)
 
