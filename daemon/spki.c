@@ -167,7 +167,7 @@ const char *spki_fault(const uint8_t *der, size_t size)
 	if (!take(&rest, SEQUENCE, &certificate) || rest.n || !take(&certificate, SEQUENCE, &tbs))
 		return UNREADABLE;
 	seen = (size_t)(tbs.at - der);
-	if (size > SPKI_HEAD_MAX && tbs.n > SPKI_HEAD_MAX - seen)
+	if (tbs.n > SPKI_HEAD_MAX - seen)
 		tbs.n = SPKI_HEAD_MAX - seen;
 	take(&tbs, VERSION, &skipped);
 	for (size_t i = 0; i < array_size(before); i++)

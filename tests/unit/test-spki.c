@@ -187,6 +187,48 @@ static void test_ends_where_it_should_not(void **state)
 	assert_string_equal(judge(longer, der.n + 1), CANNOT_BE_READ);
 }
 
+/* A key without anything behind it that would be there to be read in its stead. */
+static void test_ends_with_the_key(void **state)
+{
+	static const struct {
+		const char *spki, *fault;
+	} rows[] = {
+		{ "300506032b65700300", CANNOT_BE_READ },
+		{ "300506032b6570030100", NULL },
+		{ "300506032b657003", CANNOT_BE_READ },
+		{ "300506032b65700381", CANNOT_BE_READ },
+		{ "300506032b65700383ff", CANNOT_BE_READ },
+		{ "300006032b6570030100", CANNOT_BE_READ },
+		{ "", CANNOT_BE_READ },
+		{ "30", CANNOT_BE_READ },
+		{ "301306072a8648ce3d020106082a8648ce3d030107030100", CANNOT_BE_READ },
+		{ "301306072a8648ce3d020106082a8648ce3d03010703020004", NULL },
+		{ "300906072a8648ce3d020103020004", CANNOT_BE_READ },
+		{ "300b06072a8648ce3d0201050003020004", CANNOT_BE_READ },
+		{ "300b06092a864886f70d010101030100", CANNOT_BE_READ },
+		{ "300b06092a864886f70d0101010303003000", CANNOT_BE_READ },
+		{ "300b06092a864886f70d01010103050030020200", CANNOT_BE_READ },
+		{ "300b06092a864886f70d0101010306003003020100", CANNOT_BE_READ },
+		{ "300b06092a864886f70d0101010309003006020100020100", NULL },
+		{ "300b06092a864886f70d01010103080030050201000200", CANNOT_BE_READ },
+		{ "300b06092a864886f70d010101030b0030060201000201000500", CANNOT_BE_READ },
+	};
+
+	for (size_t i = 0; i < array_size(rows); i++) {
+		uint8_t der[64] = "\x30\x0f\x30\x0d\x02\x01\x01\x30\x00\x30\x00\x30\x00\x30\x00"
+				  "\x30";
+		size_t n = 0;
+
+		if (*rows[i].spki)
+			assert_int_equal(OPENSSL_hexstr2buf_ex(der + 17, sizeof(der) - 17, &n,
+							       rows[i].spki, '\0'), 1);
+		der[1] += (uint8_t)n;
+		der[3] += (uint8_t)n;
+		der[16] = (uint8_t)n;
+		assert_string_equal(expected(judge(der, 17 + n)), expected(rows[i].fault));
+	}
+}
+
 static void test_version_1(void **state)
 {
 	_identity_ id = make(.cn = "old");
@@ -332,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_changed_rsa_key),
 		cmocka_unit_test(test_length_that_is_not_minimal),
 		cmocka_unit_test(test_ends_where_it_should_not),
+		cmocka_unit_test(test_ends_with_the_key),
 		cmocka_unit_test(test_version_1),
 		cmocka_unit_test(test_what_is_behind_the_key_is_not_looked_at),
 		cmocka_unit_test(test_names_before_the_key),
