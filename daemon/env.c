@@ -48,6 +48,7 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct config *config
 	_cleanup_free_ char *message = NULL;
 
 	*env = (struct env){ .loop = loop, .config = config, .log = log };
+	turns_init(&env->turns, loop);
 	list_init(&env->resolver.waiting);
 	env->resolver.spare = env->resolver.nursery = env->watches.epoll = -1;
 	if (watch_set_init(&env->watches, loop) < 0) {

@@ -9,11 +9,13 @@
 #include "daemon/resolver.h"
 #include "daemon/tls.h"
 #include "daemon/trust.h"
+#include "daemon/turns.h"
 #include "daemon/watch.h"
 
 struct env {
 	struct ev_loop *loop;
 	struct watch_set watches;
+	struct turns turns;
 	const struct config *config;
 	struct log *log;
 	struct trust *trust;

@@ -252,22 +252,28 @@ static void watch_time(struct peer *peer, bool busy)
  * afterwards. */
 static void settle(struct peer *peer)
 {
-	bool alive, busy = true;
-	const char *text;
-	size_t length;
+	bool alive = deliver(peer), ready = proto_writer_idle(&peer->writer) && !peer->request;
+	size_t waiting = proto_reader_waiting(&peer->reader);
 
-	while ((alive = deliver(peer)) && proto_writer_idle(&peer->writer) && !peer->request) {
-		text = proto_reader_next(&peer->reader, &length);
-		if (!text) {
-			proto_reader_rest(&peer->reader);
-			busy = false;
-			break;
-		}
-		handle(peer, text, length);
-	}
-	if (!alive || proto_reader_waiting(&peer->reader) > PROTO_PIPELINE_MAX)
+	/* Where nothing is under way, the first of them is what is about to begin. */
+	if (!alive || waiting > PROTO_PIPELINE_MAX + (ready ? 1u : 0u))
 		return peer->gone(peer);
-	watch_time(peer, busy);
+	if (ready && waiting)
+		turn_wait(&peer->turn);
+	else if (ready)
+		proto_reader_rest(&peer->reader);
+	watch_time(peer, !ready || waiting);
+}
+
+static void on_turn(struct turn *turn)
+{
+	struct peer *peer = container_of(turn, struct peer, turn);
+	size_t length;
+	const char *text = proto_reader_next(&peer->reader, &length);
+
+	if (text)
+		handle(peer, text, length);
+	settle(peer);
 }
 
 static void on_readable(EV_P_ ev_io *io, int events)
@@ -323,6 +329,7 @@ struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct 
 		.env = env, .fd = fd, .uid = credentials.uid, .owner = owner, .gone = gone
 	};
 	list_init(&peer->link);
+	turn_init(&peer->turn, &env->turns, on_turn);
 	proto_reader_init(&peer->reader, false);
 	proto_writer_init(&peer->writer);
 	ev_io_init(&peer->readable, on_readable, fd, EV_READ);
@@ -339,6 +346,7 @@ struct peer *peer_free(struct peer *peer)
 	if (!peer)
 		return NULL;
 	list_leave(&peer->link);
+	turn_leave(&peer->turn);
 	conclude(peer, false);
 	request_free(peer->request);
 	ev_io_stop(peer->env->loop, &peer->readable);

@@ -11,6 +11,7 @@
 struct peer {
 	struct env *env;
 	struct list link; /* the listener's */
+	struct turn turn; /* to carry out the next call */
 	int fd;
 	unsigned int uid; /* at the time of its connect(2), told by the kernel */
 	ev_io readable, writable;
