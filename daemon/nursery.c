@@ -98,6 +98,7 @@ static _Noreturn void resolver_main(void)
 	_exit(0);
 }
 
+/* The socket of a new resolver, or -1: it could not be had. The daemon's end is ours, too. */
 static int receive_socket(int sock)
 {
 	union {
@@ -111,11 +112,12 @@ static int receive_socket(int sock)
 				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 	struct cmsghdr *header;
+	ssize_t n = recvmsg(sock, &message, MSG_CMSG_CLOEXEC);
 	int fd = -1;
 
-	if (recvmsg(sock, &message, MSG_CMSG_CLOEXEC) <= 0)
-		return -1;
-	header = CMSG_FIRSTHDR(&message);
+	if (n == 0)
+		_exit(0);
+	header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
 	if (header && header->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
 	return fd;
@@ -148,11 +150,11 @@ static _Noreturn void nursery_main(void)
 		}
 		close(child);
 	}
-	_exit(0);
+	_exit(1);
 }
 
-/* A nursery ends by itself when the daemon's end of the socket is closed. Otherwise it was killed.
- */
+/* A nursery ends with 0 when the daemon's end of the socket is closed. Otherwise it was killed, or
+ * is in trouble that the next one need not have. */
 static _Noreturn void keeper_main(void)
 {
 	int status;
@@ -167,7 +169,7 @@ static _Noreturn void keeper_main(void)
 		pid = fork();
 		if (pid == 0)
 			nursery_main();
-		if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
 			_exit(0);
 		poll(NULL, 0, KEEPER_REST_MS);
 	}

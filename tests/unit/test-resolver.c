@@ -496,6 +496,24 @@ static void test_a_nursery_that_dies(void **state)
 	pool_deinit(&pool);
 }
 
+/* As is one that could not take what it was sent: no memory, no descriptor. */
+static void test_a_nursery_in_trouble(void **state)
+{
+	struct pool pool;
+
+	pool_init(&pool, 4);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(send(pool.resolver.nursery, "x", 1, MSG_NOSIGNAL), 1);
+		for (size_t which = 0; which < 4; which++)
+			ask(&pool, which, "host.example");
+		for (size_t which = 0; which < 4; which++) {
+			run_until(pool.loop, is_set, &pool.asked[which].done);
+			assert_int_equal(pool.asked[which].lookup.gai_error, 0);
+		}
+	}
+	pool_deinit(&pool);
+}
+
 /* Then the nursery goes on without, and ends with the daemon. */
 static void test_a_keeper_that_dies(void **state)
 {
@@ -684,6 +702,7 @@ int main(void)
 		cmocka_unit_test(test_the_end_in_a_storm),
 		cmocka_unit_test(test_a_process_that_dies),
 		cmocka_unit_test(test_a_nursery_that_dies),
+		cmocka_unit_test(test_a_nursery_in_trouble),
 		cmocka_unit_test(test_a_keeper_that_dies),
 		cmocka_unit_test(test_both_die),
 		cmocka_unit_test(test_sigio_is_not_the_end),
