@@ -55,6 +55,7 @@ def settle(daemon):
             check_good(ask(daemon, peer, trust=trusting("ca")))
         # The last that it makes by itself, and it has then closed what it was born with.
         wait_until(daemon.resolvers, 5, "a resolver")
+        wait_until(lambda: daemon.callers() == 0, 5, "the end of the connection")
     except BaseException:
         daemon.abandon()
         raise

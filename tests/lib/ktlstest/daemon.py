@@ -20,6 +20,7 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(__file__)),
 READY_TIMEOUT = 60.0  # valgrind needs most of it
 EXIT_TIMEOUT = 30.0
 STDERR_KEPT = 4000
+CONNECTED = "03"  # a socket's state in /proc/net/unix
 
 # What a sanitizer or valgrind writes when it has found something.
 REPORT = re.compile(
@@ -152,8 +153,14 @@ class Daemon:
     def pids(self):
         return [self.pid, *self.children()]
 
+    def callers(self):
+        """How many connections of callers it still has."""
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+            rows = [line.split() for line in file]
+        return len([row for row in rows if row[5] == CONNECTED and row[7:] == [self.socket_path]])
+
     def fd_count(self):
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
+        return sum(map(_descriptors, self.pids()))
 
     def rss(self):
         """KiB of VmRSS of the daemon and its children."""
@@ -240,6 +247,13 @@ def _command(pid):
             return file.read().rstrip("\n")
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _descriptors(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def _field(path, name):

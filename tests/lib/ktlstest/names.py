@@ -1,32 +1,63 @@
 # SPDX-License-Identifier: MIT
 """Names for the scenarios: the guest's own files, and a name server that can be made to fail.
 
-Everything is written below /etc, so it refuses to run anywhere but in a guest, whose files are
-gone when it ends.
+They are below /etc. A guest's files are gone when it ends; elsewhere the scenario goes into
+namespaces of its own, in which the network is loopback alone.
 """
 
+import ctypes
 import os
 import select
 import socket
 import struct
+import subprocess
+import tempfile
 import threading
 
 PORT = 53
 TYPE_A, TYPE_AAAA = 1, 28
 NXDOMAIN, SERVFAIL = 3, 2
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+
+
+def _write(path, text):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+
+
+def _bind(path, text):
+    """Over the machine's own file, for those in our namespace alone."""
+    with tempfile.NamedTemporaryFile() as file:
+        os.chmod(file.name, 0o644)
+        _write(file.name, text)
+        subprocess.run(["mount", "--bind", file.name, os.path.realpath(path)], check=True)
+
+
+def _go_away():
+    """Into namespaces of our own, for mounts and network."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS | CLONE_NEWNET) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"unshare: {os.strerror(number)}")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def configure(hosts):
-    """Have these names in /etc/hosts, everything else from a name server on loopback."""
+    """Have these names in /etc/hosts, everything else from a name server on loopback.
+
+    To be called before anything is connected or started.
+    """
+    put = _write
     if os.environ.get("KTLSD_GUEST") != "1":
-        raise RuntimeError("only in the guest may /etc be written")
+        _go_away()
+        put = _bind
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost"]
     lines += [f"{address} {name}" for name, addresses in hosts.items() for address in addresses]
     for path, text in (("/etc/hosts", "\n".join(lines)),
                        ("/etc/nsswitch.conf", "hosts: files dns"),
                        ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:5 attempts:2")):
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text + "\n")
+        put(path, text)
 
 
 class NameServer:
