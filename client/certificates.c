@@ -39,6 +39,9 @@ static int line_label(const struct line *line, const char *which)
 {
 	char mark[48];
 
+	/* As nearly all lines are not: a bundle has thousands. */
+	if (line->length == 0 || line->text[0] != '-')
+		return -1;
 	for (size_t i = 0; i < array_size(labels); i++) {
 		size_t length = strlen("-----") * 2 + strlen(which) + 1 + strlen(labels[i]);
 
