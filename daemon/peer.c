@@ -214,7 +214,7 @@ static bool deliver(struct peer *peer)
 	if (sent != PROTO_FRAME_AGAIN) {
 		ev_io_stop(peer->env->loop, &peer->writable);
 		ev_timer_stop(peer->env->loop, &peer->delivering);
-		conclude(peer, sent == PROTO_FRAME_OK);
+		conclude(peer, sent == PROTO_FRAME_OK && !peer->last);
 		return sent == PROTO_FRAME_OK && !peer->last;
 	}
 	ev_io_start(peer->env->loop, &peer->writable);

@@ -345,10 +345,14 @@ static void logged(enum refusal refusal, enum how handshake, const char *const *
 	play.refusal = refusal;
 	play.handshake.how = handshake;
 	caller_send(&scene->caller, CONNECT);
-	caller_receive(&scene->caller);
+	if (fails.session || fails.sending_fds)
+		expect_gone(scene);
+	else
+		caller_receive(&scene->caller);
 	assert_true(read(pipes[0], text, sizeof(text) - 1) > 0);
 	for (; *parts; parts++)
 		expect_log("log", text, *parts);
+	assert_int_equal(!!strstr(text, "did not take it"), fails.session || fails.sending_fds);
 	log_deinit(&scene->theatre.log);
 	close_fd(&pipes[0]);
 	close_fd(&pipes[1]);
@@ -370,6 +374,16 @@ static void test_outcomes_are_logged(void **state)
 		uid, "policy", INVALID_PARAMETER, "played", NULL });
 }
 
+/* A socket that nobody got is not told as one that somebody has. */
+static void test_what_was_not_delivered_is_logged_so(void **state)
+{
+	fails.session = true;
+	logged(NOTHING, AT_ONCE, (const char *const[]){ "host.example port 443", NULL });
+	fails.session = false;
+	fails.sending_fds = EPIPE;
+	logged(NOTHING, AT_ONCE, (const char *const[]){ "host.example port 443", NULL });
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -388,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup(test_busy, nothing_fails),
 		cmocka_unit_test_setup(test_freed_at_every_turn, nothing_fails),
 		cmocka_unit_test_setup(test_outcomes_are_logged, nothing_fails),
+		cmocka_unit_test_setup(test_what_was_not_delivered_is_logged_so, nothing_fails),
 	};
 
 	return cmocka_run_group_tests(tests, play_init, play_deinit);
