@@ -39,7 +39,7 @@ bool cert_digest(const X509 *cert, enum proto_pin_kind kind, uint8_t sha256[stat
 /* GeneralNames ::= SEQUENCE OF GeneralName (RFC 5280, 4.2.1.6) */
 static size_t names_in(const unsigned char *der, long size)
 {
-	const unsigned char *end = der + size;
+	const unsigned char *end;
 	size_t n = 0;
 	long length;
 	int tag, class;

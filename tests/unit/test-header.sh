@@ -10,23 +10,7 @@ O=${O:-build}
 HEADER=client/ktls.h
 PAGE=client/libktls.3
 STRICT="-pedantic -Wall -Wextra -Wshadow -Wundef -Werror"
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# test_that SENTENCE: passed if $work/wrong, the list of what is wrong, is empty.
-test_that()
-{
-	count=$((count + 1))
-	if [ -s "$work/wrong" ]; then
-		failed=$((failed + 1))
-		echo "not ok $count - $1"
-		sed 's/^/# /' "$work/wrong"
-	else
-		echo "ok $count - $1"
-	fi
-}
+. tests/unit/tap.sh
 
 # works COMMAND...: what it says if it fails.
 works()
@@ -47,7 +31,7 @@ cp "$work/use.c" "$work/use.cc"
 while read -r compiler language file; do
 	works "$compiler" -std="$language" $STRICT -Iclient -fsyntax-only "$work/$file" \
 		> "$work/wrong"
-	test_that "$HEADER is $language to $compiler"
+	test_that "$HEADER is $language to $compiler" "$work/wrong"
 done << 'LANGUAGES'
 gcc c99 use.c
 gcc c11 use.c
@@ -63,22 +47,22 @@ LANGUAGES
 	works g++ -std=c++17 $STRICT -Iclient -o "$work/shared" "$work/use.cc" "$O/libktls.so.0"
 	works env LD_LIBRARY_PATH="$O" "$work/shared"
 } > "$work/wrong"
-test_that "a C++ program runs with libktls.so.0"
+test_that "a C++ program runs with libktls.so.0" "$work/wrong"
 {
 	works gcc -std=c99 $STRICT -Iclient -o "$work/static" "$work/use.c" "$O/libktls.a" -ljson-c
 	works "$work/static"
 } > "$work/wrong"
-test_that "a C program runs with libktls.a"
+test_that "a C program runs with libktls.a" "$work/wrong"
 
 grep -o '\bktls_[a-z0-9_]*(' $HEADER | tr -d '(' | sort -u > "$work/declared"
 nm -D --defined-only "$O/libktls.so.0" | sed -n 's/.* [A-Z] //p' | grep -v '^LIBKTLS_0' |
 	sed 's/@.*//' | sort -u | diff "$work/declared" - > "$work/wrong"
-test_that "libktls.so.0 exports the functions of the header and no other"
+test_that "libktls.so.0 exports the functions of the header and no other" "$work/wrong"
 nm -g --defined-only "$O/libktls.a" | sed -n 's/.* [A-Z] //p' | sort -u |
 	diff "$work/declared" - > "$work/wrong"
-test_that "libktls.a has the functions of the header and no other global name"
+test_that "libktls.a has the functions of the header and no other global name" "$work/wrong"
 sed -n 's/^\t\(ktls_.*\);$/\1/p' client/libktls.map | sort | diff "$work/declared" - > "$work/wrong"
-test_that "libktls.map lists the functions of the header"
+test_that "libktls.map lists the functions of the header" "$work/wrong"
 
 {
 	objdump -p "$O/libktls.so.0" > "$work/elf"
@@ -87,7 +71,7 @@ test_that "libktls.map lists the functions of the header"
 	nm -D --undefined-only "$O/libktls.so.0" |
 		grep -w 'getenv\|secure_getenv\|signal\|sigaction\|pthread_create'
 } > "$work/wrong"
-test_that "libktls.so.0 needs json-c and the C library, and no environment, signal or thread"
+test_that "libktls.so.0 needs json-c and the C library, and no environment, signal or thread" "$work/wrong"
 
 {
 	export PKG_CONFIG_PATH=$O
@@ -96,7 +80,7 @@ test_that "libktls.so.0 needs json-c and the C library, and no environment, sign
 	pkg-config --libs libktls | grep -- 'json'
 	pkg-config --static --libs libktls | grep -q -- '-ljson-c' || echo "no -ljson-c"
 } > "$work/wrong" 2>&1
-test_that "libktls.pc is sound, and names json-c to static users alone"
+test_that "libktls.pc is sound, and names json-c to static users alone" "$work/wrong"
 
 # The examples: what stands in the literal blocks of the section, each a file.
 awk -v to="$work/example" '
@@ -108,16 +92,15 @@ awk -v to="$work/example" '
 ls "$work"/example*.c > "$work/examples" 2> /dev/null
 : > "$work/wrong"
 [ "$(wc -l < "$work/examples")" -ge 2 ] || echo "fewer than two" > "$work/wrong"
-test_that "libktls(3) has examples"
+test_that "libktls(3) has examples" "$work/wrong"
 while read -r example; do
 	for compiler in gcc clang; do
 		works $compiler -std=c99 -D_DEFAULT_SOURCE $STRICT -Iclient -fsyntax-only "$example"
 	done > "$work/wrong"
-	test_that "$(basename "$example" .c) of libktls(3) compiles"
+	test_that "$(basename "$example" .c) of libktls(3) compiles" "$work/wrong"
 done < "$work/examples"
 works gcc -std=c99 -D_DEFAULT_SOURCE -Iclient -o "$work/example" "$work/example1.c" \
 	"$O/libktls.so.0" > "$work/wrong"
-test_that "the first example of libktls(3) links"
+test_that "the first example of libktls(3) links" "$work/wrong"
 
-echo "1..$count"
-exit $((failed > 0))
+done_testing

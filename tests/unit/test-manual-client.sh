@@ -10,31 +10,7 @@ KTLSCTL=$O/ktlsctl
 HEADER=client/ktls.h
 PAGE=client/libktls.3
 CTL_PAGE=client/ktlsctl.1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# test_that SENTENCE FILE: passed if FILE, the list of what is wrong, is empty.
-test_that()
-{
-	count=$((count + 1))
-	if [ -s "$2" ]; then
-		failed=$((failed + 1))
-		echo "not ok $count - $1"
-		sed 's/^/# /' "$2"
-	else
-		echo "ok $count - $1"
-	fi
-}
-
-# same SENTENCE FILE FILE: passed if the files are alike, and not empty.
-same()
-{
-	diff -u "$2" "$3" > "$work/diff" 2>&1
-	[ -s "$2" ] || echo "there is nothing to compare" >> "$work/diff"
-	test_that "$1" "$work/diff"
-}
+. tests/unit/tap.sh
 
 # The prototypes of the header, one a line, in their order.
 gcc -fpreprocessed -dD -E -P -x c $HEADER | grep -v '^#' | tr '\n' ' ' | sed 's/;/;\n/g' |
@@ -146,5 +122,4 @@ while read -r page; do
 done > "$work/pages"
 test_that "the pages of ours that are referred to are there" "$work/pages"
 
-echo "1..$count"
-exit $((failed > 0))
+done_testing

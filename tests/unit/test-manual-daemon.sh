@@ -10,31 +10,7 @@ KTLSD=$O/ktlsd
 PAGE=daemon/ktlsd.8
 CONF_PAGE=conf/ktlsd.conf.5
 CONF=conf/ktlsd.conf
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# test_that SENTENCE FILE: passed if FILE, the list of what is wrong, is empty.
-test_that()
-{
-	count=$((count + 1))
-	if [ -s "$2" ]; then
-		failed=$((failed + 1))
-		echo "not ok $count - $1"
-		sed 's/^/# /' "$2"
-	else
-		echo "ok $count - $1"
-	fi
-}
-
-# same SENTENCE FILE FILE: passed if the files are alike, and not empty.
-same()
-{
-	diff -u "$2" "$3" > "$work/diff" 2>&1
-	[ -s "$2" ] || echo "there is nothing to compare" >> "$work/diff"
-	test_that "$1" "$work/diff"
-}
+. tests/unit/tap.sh
 
 # Each option as section, key, type, default, min, max, unit, sentence, with tabs between.
 options()
@@ -241,5 +217,4 @@ for run in --check-config "--socket $work/socket"; do
 	same "all faults in one run: ${run%% *}" "$work/sorted" "$work/found"
 done
 
-echo "1..$count"
-exit $((failed > 0))
+done_testing

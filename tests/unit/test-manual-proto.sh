@@ -6,31 +6,7 @@
 
 set -u
 PAGE=proto/io.ktlsd.7
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-count=0
-failed=0
-
-# test_that SENTENCE FILE: passed if FILE, the list of what is wrong, is empty.
-test_that()
-{
-	count=$((count + 1))
-	if [ -s "$2" ]; then
-		failed=$((failed + 1))
-		echo "not ok $count - $1"
-		sed 's/^/# /' "$2"
-	else
-		echo "ok $count - $1"
-	fi
-}
-
-# same SENTENCE FILE FILE: passed if the files are alike, and not empty.
-same()
-{
-	diff -u "$2" "$3" > "$work/diff" 2>&1
-	[ -s "$2" ] || echo "there is nothing to compare" >> "$work/diff"
-	test_that "$1" "$work/diff"
-}
+. tests/unit/tap.sh
 
 mandoc -T lint -W warning $PAGE > "$work/lint" 2>&1
 test_that "io.ktlsd(7) is a manual page without fault" "$work/lint"
@@ -154,5 +130,4 @@ timeout 20 python3 "$work/run.py" $PAGE "$work/socket" > "$work/wrong" 2>&1 ||
 	echo "exit status $?" >> "$work/wrong"
 test_that "io.ktlsd(7): its messages are JSON, and its client works" "$work/wrong"
 
-echo "1..$count"
-[ $failed -eq 0 ]
+done_testing
