@@ -69,9 +69,10 @@ class Servers:
             for connection in peer.connections:
                 connection.wait_gone()
         wait_until(lambda: not self.hole.is_tried(), 1, "nobody connects any more")
+        # The kernel takes a moment to say goodbye.
         for peer in (self.stalling, self.good):
-            left = [state for state in client_states(peer.port).values() if state != TIME_WAIT]
-            check_equal(left, [], "connections of ktlsd's")
+            wait_until(lambda port=peer.port: set(client_states(port).values()) <= {TIME_WAIT}, 2,
+                       "the end of ktlsd's connections")
 
     def steps(self):
         """At which steps of the handshake somebody was left."""
