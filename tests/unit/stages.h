@@ -10,6 +10,7 @@
 
 #include "daemon/request.h"
 
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 
 enum how { AT_ONCE, LATER, FAILS_AT_ONCE, FAILS_LATER, NEVER };
@@ -314,6 +315,15 @@ enum proto_error kernel_attach(int fd, struct proto_status *status)
 			    play.attach_errno ?: ENOENT);
 }
 
+/* A flight of several small writes must not wait for the peer in between. */
+static inline bool has_no_delay(int fd)
+{
+	int on = 0;
+	socklen_t length = sizeof(on);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &length) == 0 && on;
+}
+
 static inline void on_handshake(EV_P_ ev_timer *timer, int events)
 {
 	struct played_stage *stage = container_of(timer, struct played_stage, timer);
@@ -332,7 +342,7 @@ enum proto_error handshake_start(struct handshake *handshake, struct watch_set *
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error))
 {
-	assert_true(fd >= 0);
+	assert_true(has_no_delay(fd));
 	assert_non_null(ssl);
 	assert_non_null(anchors);
 	*handshake = (struct handshake){

@@ -458,14 +458,14 @@ static void test_the_request_s_limit_counts_from_its_start(void **state)
 		run_init(&run);
 		for (enum timed before = 0; before < which; before++) {
 			timed[before].stage->how = LATER;
-			timed[before].stage->later_ms = 40;
+			timed[before].stage->later_ms = 240.0 / which;
 		}
 		timed[which].stage->how = NEVER;
-		set_limit(&run, which, 90);
+		set_limit(&run, which, 290);
 		run.request = new_request(&run, "host.example");
-		run.request->call.timeout_ms = 110;
+		run.request->call.timeout_ms = 300;
 		run_to_done(&run, "host.example");
-		expect_timed_out(&run, which, 110);
+		expect_timed_out(&run, which, 300);
 		run_deinit(&run);
 	}
 }
