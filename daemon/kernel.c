@@ -43,11 +43,11 @@ static const char *const field_names[N_FIELDS] = {
 /* What can be refused: its name in messages, and the cures that apply. */
 struct door {
 	const char *name;
-	enum { ON_ULP = 1, ON_KEYS = 2, ON_LOOPBACK = 4 } kind;
+	enum { ON_ULP = 1, ON_KEYS = 2, ON_BACK = 4, ON_LOOPBACK = 8 } kind;
 };
 
 static const struct door door_ulp = { "TCP_ULP", ON_ULP };
-static const struct door door_ulp_back = { "the read-back of TCP_ULP", ON_KEYS };
+static const struct door door_ulp_back = { "the read-back of TCP_ULP", ON_BACK };
 static const struct door door_loopback = { "the trial on loopback", ON_LOOPBACK };
 
 /* Of one direction. */
@@ -59,56 +59,59 @@ struct direction {
 
 static const struct direction directions[] = {
 	{
-		TLS_TX, { "TLS_TX", ON_KEYS }, { "the read-back of TLS_TX", ON_KEYS },
+		TLS_TX, { "TLS_TX", ON_KEYS }, { "the read-back of TLS_TX", ON_BACK },
 		offsetof(struct session_keys, tx),
 	},
 	{
-		TLS_RX, { "TLS_RX", ON_KEYS }, { "the read-back of TLS_RX", ON_KEYS },
+		TLS_RX, { "TLS_RX", ON_KEYS }, { "the read-back of TLS_RX", ON_BACK },
 		offsetof(struct session_keys, rx),
 	},
 };
 
 /* Who can do what about it. The first line that fits counts. */
-static const struct {
+static const struct cure {
 	int kind, error;
 	bool retry;
-	const char *cure;	/* behind a last blank goes the name of the cipher's module */
+	const char *text;
+	bool of_module;		/* the name of the cipher's module goes behind it */
 } cures[] = {
 	{ ON_ULP, ENOENT, false, "the kernel has no TLS module: as root, run modprobe tls" },
 	{ ON_ULP, ENOTCONN, false, "the peer closed the connection before the handshake" },
 	{ ON_ULP, ENOPROTOOPT, false, "this is not plain TCP, or the kernel has no such option" },
 	{ ON_ULP, EEXIST, false, "the socket has such a layer already" },
-	{ ON_KEYS, ENOENT, false, "the kernel has no such cipher: as root, run modprobe " },
+	{ ON_KEYS, ENOENT, false, "the kernel has no such cipher: as root, run modprobe ", true },
 	{ ON_KEYS, EINVAL, false, "this kernel does not take the cipher" },
-	{ ON_KEYS, EBUSY, false, "the keys of this direction are not there, or not the first" },
-	{ ON_KEYS, ENOPROTOOPT, false, "the socket has no TLS layer" },
+	{ ON_KEYS | ON_BACK, EBUSY, false, "this direction has no keys, or has others" },
+	{ ON_KEYS | ON_BACK, ENOPROTOOPT, false, "the socket has no TLS layer" },
 	{ ON_LOOPBACK, EADDRNOTAVAIL, false, "the interface lo has no address, or is down" },
 	{ ON_LOOPBACK, ENETUNREACH, false, "the interface lo has no address, or is down" },
 	{ ON_LOOPBACK, ETIMEDOUT, false, "a packet filter holds up what goes over lo" },
-	{ ON_ULP | ON_KEYS, ENOMEM, true, "the kernel has no memory left" },
-	{ ON_ULP | ON_KEYS, ENOBUFS, true, "the kernel has no memory left" },
-	{ ON_ULP | ON_KEYS, EPERM, false, "a security module or system call filter forbids it" },
-	{ ON_ULP | ON_KEYS, EACCES, false, "a security module or system call filter forbids it" },
+	{ ON_ULP | ON_KEYS | ON_BACK, ENOMEM, true, "the kernel has no memory left" },
+	{ ON_ULP | ON_KEYS | ON_BACK, ENOBUFS, true, "the kernel has no memory left" },
+	{ ON_ULP | ON_KEYS | ON_BACK, EPERM, false,
+	  "a security module or system call filter forbids it" },
+	{ ON_ULP | ON_KEYS | ON_BACK, EACCES, false,
+	  "a security module or system call filter forbids it" },
 };
+
+static const struct cure *find_cure(const struct door *door, int error)
+{
+	for (size_t i = 0; i < array_size(cures); i++)
+		if ((cures[i].kind & door->kind) && cures[i].error == error)
+			return &cures[i];
+	return NULL;
+}
 
 static enum proto_error refuse(struct proto_status *status, const struct door *door, int error,
 			       const struct cipher *cipher)
 {
-	const char *cure = "", *module = "";
-	bool retry = false;
+	const struct cure *cure = find_cure(door, error);
 
-	for (size_t i = array_size(cures); i-- > 0;) {
-		if (!(cures[i].kind & door->kind) || cures[i].error != error)
-			continue;
-		cure = cures[i].cure;
-		retry = cures[i].retry;
-	}
-	if (cipher && *cure && cure[strlen(cure) - 1] == ' ')
-		module = cipher->module;
 	proto_status_set(status, PROTO_KERNEL_TLS_UNAVAILABLE, PROTO_STAGE_INSTALL, error,
 			 "%s%s%s failed: %s%s%s%s", cipher ? cipher->name : "", cipher ? ": " : "",
-			 door->name, strerror(error), *cure ? ": " : "", cure, module);
-	status->retry = retry;
+			 door->name, strerror(error), cure ? ": " : "", cure ? cure->text : "",
+			 cure && cure->of_module ? cipher->module : "");
+	status->retry = cure && cure->retry;
 	return status->error;
 }
 

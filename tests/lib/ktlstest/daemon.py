@@ -68,13 +68,16 @@ class Daemon:
         # Other users ask the daemon, and it may have dropped its own rights when it reports.
         os.chmod(path, 0o666)
         os.chmod(self.directory, 0o755)
+        self.binary = binary()
         if user is not None:
             os.chown(self.directory, pwd.getpwnam(user).pw_uid, -1)
+            # The tree may lie where only its owner gets to.
+            self.binary = shutil.copy(self.binary, self.directory)
 
     def _start(self, prefix, user, env, arguments):
         if prefix is None:
             prefix = shlex.split(os.environ.get("KTLSD_PREFIX", ""))
-        command = [*prefix, binary(), "--config", self.config_path, "--socket", self.socket_path,
+        command = [*prefix, self.binary, "--config", self.config_path, "--socket", self.socket_path,
                    *arguments]
         environment = dict(os.environ, NOTIFY_SOCKET=os.path.join(self.directory, "notify"))
         environment.update(door.environment() if door.FAKE_KERNEL else {})
