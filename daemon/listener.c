@@ -16,7 +16,7 @@ static void on_rested(EV_P_ ev_timer *timer, int events)
 {
 	struct listener *listener = container_of(timer, struct listener, rest);
 
-	ev_io_start(EV_A_ & listener->acceptable);
+	ev_io_start(EV_A_ &listener->acceptable);
 }
 
 static void peer_gone(struct peer *peer)
