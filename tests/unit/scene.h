@@ -75,8 +75,6 @@ static inline void expect_gone(struct scene *scene)
 		assert_string_equal(far_end_sees(play.far_end, PATIENCE), "end");
 }
 
-#define LATE_MS 150
-
 static inline void expect_gone_after(struct scene *scene, unsigned int ms)
 {
 	expect_gone(scene);

@@ -21,9 +21,6 @@ static void set_limit(struct run *run, enum timed which, unsigned int ms)
 	*(unsigned int *)((char *)&run->theatre.config + timed[which].limit) = ms;
 }
 
-/* What a loop on a machine that does other things, too, may be late. */
-#define LATE_MS 150
-
 static void expect_timed_out(const struct run *run, enum timed which, unsigned int ms)
 {
 	assert_int_equal(run->status.error, PROTO_TIMED_OUT);
