@@ -36,15 +36,21 @@ struct config_store {
 struct config {
 	struct {
 		bool allow_verify_none;
+		unsigned int workers;		/* 0: one for each processor */
 		bool tcp_no_delay;
 		bool tcp_keepalive;
 	} service;
 	struct {
 		unsigned int connections;	/* callers' connections */
+		unsigned int user_connections;	/* of one user */
 		unsigned int requests;		/* under way, in all */
+		unsigned int user_requests;
+		unsigned int user_requests_per_sec, user_requests_burst;
+		unsigned int undelivered;	/* sockets handed over and not taken, in all */
+		unsigned int user_undelivered;
 		unsigned int resolvers;		/* look-ups at the same time */
 		unsigned int resolve_ms, connect_ms, handshake_ms;
-		unsigned int idle_ms, message_ms, delivery_ms;
+		unsigned int idle_ms, message_ms, delivery_ms, stop_ms;
 	} limits;
 	struct config_policy *policies;		/* "default" is always there, and first */
 	size_t n_policies;

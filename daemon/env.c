@@ -5,74 +5,69 @@
 
 #include <string.h>
 
-/* What was found, where it is something to tell, and new. */
-static void log_kernel(struct env *env, const struct kernel *before)
+void env_log_kernel(const struct kernel *kernel, const struct kernel *before, struct log *log)
 {
 	struct proto_status status;
 
-	if (memcmp(before, &env->kernel, sizeof(*before)) == 0)
+	if (before && memcmp(before, kernel, sizeof(*before)) == 0)
 		return;
-	if (!kernel_takes_any(&env->kernel)) {
-		kernel_unavailable(&env->kernel, &status);
-		log_line(env->log, LOG_WARNING, "%s", status.message);
+	if (!kernel_takes_any(kernel)) {
+		kernel_unavailable(kernel, &status);
+		log_line(log, LOG_WARNING, "%s", status.message);
 		return;
 	}
 	for (size_t i = 0; i < n_ciphers; i++)
-		if (!kernel_takes(&env->kernel, &ciphers[i]))
-			log_line(env->log, LOG_NOTICE, "the kernel does not take %s: %s",
-				 ciphers[i].name, strerror(env->kernel.cipher_errno[i]));
+		if (!kernel_takes(kernel, &ciphers[i]))
+			log_line(log, LOG_NOTICE, "the kernel does not take %s: %s",
+				 ciphers[i].name, strerror(kernel->cipher_errno[i]));
 }
 
-static bool probe(struct env *env)
+/* Offers are made from what the kernel takes. */
+static bool make_tls(struct env *env)
 {
 	_cleanup_free_ char *message = NULL;
-	_cleanup_(tls_freep) struct tls *tls = NULL;
-	struct kernel before = env->kernel;
+	struct tls *tls = tls_new(env->config, &env->kernel, &message);
 
-	kernel_probe(&env->kernel);
-	env->probed_us = clock_us();
-	env->kernel_changed = false;
-	log_kernel(env, &before);
-	tls = tls_new(env->config, &env->kernel, &message);
 	if (!tls) {
 		log_line(env->log, LOG_ERR, "%s", message ? message : "out of memory");
 		return false;
 	}
 	tls_free(env->tls);
-	env->tls = steal_ptr(&tls);
+	env->tls = tls;
 	return true;
 }
 
-bool env_init(struct env *env, struct ev_loop *loop, const struct config *config, struct log *log)
+static void probe(struct env *env)
 {
-	_cleanup_free_ char *message = NULL;
+	struct kernel before = env->kernel;
 
-	*env = (struct env){ .loop = loop, .config = config, .log = log };
+	kernel_probe(&env->kernel);
+	env->probed_us = clock_us();
+	env->kernel_changed = false;
+	env_log_kernel(&env->kernel, &before, env->log);
+	make_tls(env);
+}
+
+/* Of what all workers have together, one's part; something is left for each. */
+static unsigned int share(unsigned int all, unsigned int workers)
+{
+	return (all + workers - 1) / workers;
+}
+
+bool env_init(struct env *env, struct ev_loop *loop, const struct env_parts *parts)
+{
+	*env = (struct env){
+		.loop = loop, .config = parts->config, .trust = parts->trust, .log = parts->log,
+		.kernel = parts->kernel, .probed_us = clock_us(), .book = parts->book,
+	};
 	turns_init(&env->turns, loop);
-	list_init(&env->resolver.waiting);
-	env->resolver.spare = env->resolver.nursery = env->watches.epoll = -1;
+	resolver_init(&env->resolver, loop, parts->nursery,
+		      share(env->config->limits.resolvers, parts->workers));
 	if (watch_set_init(&env->watches, loop) < 0) {
-		log_line(log, LOG_ERR, "no epoll set can be made");
+		log_line(env->log, LOG_ERR, "no epoll set can be made");
 		return false;
 	}
-	env->trust = trust_new(config, &message);
-	if (!env->trust)
-		log_line(log, LOG_ERR, "%s", message ? message : "out of memory");
-	else if (message)
-		log_line(log, LOG_WARNING, "%s", message);
-	return env->trust && probe(env);
-}
-
-bool env_start(struct env *env)
-{
-	int r = resolver_init(&env->resolver, env->config->limits.resolvers);
-
-	if (r < 0) {
-		log_line(env->log, LOG_ERR, "cannot fork the resolvers' process: %s", strerror(-r));
-		return false;
-	}
-	resolver_run(&env->resolver, env->loop);
-	return true;
+	return make_tls(env);
 }
 
 void env_deinit(struct env *env)
@@ -80,7 +75,6 @@ void env_deinit(struct env *env)
 	resolver_deinit(&env->resolver);
 	watch_set_deinit(&env->watches);
 	env->tls = tls_free(env->tls);
-	env->trust = trust_free(env->trust);
 }
 
 /* How old an answer of the kernel's may be. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What all requests share, made at start and lent to each. It knows nothing of callers, sockets or
- * processes. */
+/* What all requests of a worker share, made at its start and lent to each. It knows nothing of
+ * callers, sockets or processes. */
 #pragma once
 
 #include "daemon/config.h"
 #include "daemon/kernel.h"
+#include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/resolver.h"
 #include "daemon/tls.h"
@@ -24,17 +25,29 @@ struct env {
 	uint64_t probed_us;  /* when the kernel was last asked what it takes */
 	bool kernel_changed; /* it has refused what it took when it was asked */
 	struct resolver resolver;
-	unsigned int requests; /* under way */
+	const struct book *book;
+	/* NULL, or to be told that the kernel had TLS and has it no more, before any caller is. */
+	void (*on_kernel_lost)(struct env *env);
 };
 
-/*
- * In two steps, because privileges are dropped between them: the first may do what only root may
- * (have the kernel load tls.ko, read trust stores), the second forks the nursery. Both return false
- * after having logged why.
- */
-bool env_init(struct env *env, struct ev_loop *loop, const struct config *config, struct log *log);
-bool env_start(struct env *env);
+/* What it is made from; all of it stays its owner's. */
+struct env_parts {
+	const struct config *config;
+	struct trust *trust;
+	struct kernel kernel;	/* what it was found to take over */
+	struct log *log;
+	const struct book *book;
+	int nursery;
+	unsigned int workers;	/* that share what there is of everything */
+};
+
+/* False after having logged why; env_deinit() is due either way. */
+bool env_init(struct env *env, struct ev_loop *loop, const struct env_parts *parts);
 void env_deinit(struct env *env);
+
+/* What the kernel was found to take over, where that is something to tell, and new. before NULL:
+ * nothing was known of it. */
+void env_log_kernel(const struct kernel *kernel, const struct kernel *before, struct log *log);
 
 /*
  * Asks the kernel anew where there is reason to. At most once in ENV_PROBE_INTERVAL_US, since

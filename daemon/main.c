@@ -5,8 +5,7 @@
  */
 #include "daemon/args.h"
 #include "daemon/endpoint.h"
-#include "daemon/policy.h"
-#include "daemon/server.h"
+#include "daemon/supervisor.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -40,64 +39,30 @@ static void prepare_process(void)
 	}
 }
 
-static bool tell(const char *fault)
+/* Sockets from a service manager stay when the service ends, and it is started anew. */
+static bool is_managed(void)
 {
-	char safe[16384];	/* two paths and a sentence */
-
-	proto_escape(safe, sizeof(safe), fault ? fault : "out of memory");
-	fprintf(stderr, "%s\n", safe);
-	return false;
+	return getenv("LISTEN_FDS") && getenv("NOTIFY_SOCKET");
 }
 
-static bool check_policy(const struct config_policy *config)
+/* Takes over setup. */
+static int serve(struct setup *setup, const struct args *args, struct log *log)
 {
-	_cleanup_(policy_deinit) struct policy policy = { 0 };
-	_cleanup_free_ char *fault = NULL;
+	_cleanup_(supervisor_deinit) struct supervisor supervisor;
+	bool managed = is_managed();
+	int fd = endpoint_open(args->socket, log);
 
-	return !config->where || policy_init(&policy, config, NULL, &fault) || tell(fault);
-}
-
-static bool check_store(const struct config_store *config)
-{
-	_cleanup_free_ char *fault = NULL;
-
-	return !config->where || trust_check_store(config, &fault) || tell(fault);
-}
-
-/* What the parser cannot judge: policies as a whole, and files that are named. */
-static bool check(const struct config *config)
-{
-	bool good = true;
-
-	for (size_t i = 0; i < config->n_policies; i++)
-		good &= check_policy(&config->policies[i]);
-	for (size_t i = 0; i < config->n_stores; i++)
-		good &= check_store(&config->stores[i]);
-	return good;
-}
-
-static int serve(const struct config *config, const char *path, struct log *log)
-{
-	struct server server = { 0 };
-	int fd = endpoint_open(path, log);
-	int status = EXIT_FAILURE;
-
-	if (fd < 0)
-		return status;
-	if (server_init(&server, config, log, fd)) {
-		server_run(&server);
-		status = EXIT_SUCCESS;
-	}
-	server_deinit(&server);
-	return status;
+	if (!supervisor_init(&supervisor, setup, args->config, log, fd, managed) ||
+	    !supervisor_run(&supervisor))
+		return EXIT_FAILURE;
+	return EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
-	_cleanup_(config_freep) struct config *config = NULL;
 	_cleanup_(log_deinit) struct log log;
+	struct setup *setup;
 	struct args args;
-	bool good;
 
 	if (!fill_standard_streams())
 		return EXIT_FAILURE;
@@ -105,10 +70,10 @@ int main(int argc, char **argv)
 	if (!args_parse(&args, argc, argv))
 		return args.exit_status;
 	prepare_process();
-	config = config_load(args.config, stderr, &good);
-	if (!config || !check(config) || !good)
+	setup = setup_load(args.config, args.check_config, stderr);
+	if (!setup)
 		return EXIT_FAILURE;
 	if (args.check_config)
-		return EXIT_SUCCESS;
-	return serve(config, args.socket, &log);
+		return setup_free(setup), EXIT_SUCCESS;
+	return serve(setup, &args, &log);
 }

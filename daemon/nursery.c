@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/nursery.h"
 
+#include "daemon/channel.h"
 #include "proto/limits.h"
 #include "proto/util.h"
 
@@ -68,7 +69,7 @@ static void die_on_hangup(void)
 /* What a module of the C library may expect of the process that it is loaded into. */
 static void reset_signals(void)
 {
-	static const int inherited[] = { SIGCHLD, SIGINT, SIGPIPE, SIGTERM };
+	static const int inherited[] = { SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM };
 	sigset_t none;
 
 	for (size_t i = 0; i < array_size(inherited); i++)
@@ -101,25 +102,11 @@ static _Noreturn void resolver_main(void)
 /* The socket of a new resolver, or -1: it could not be had. The daemon's end is ours, too. */
 static int receive_socket(int sock)
 {
-	union {
-		char buffer[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
 	char byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
-	struct cmsghdr *header;
-	ssize_t n = recvmsg(sock, &message, MSG_CMSG_CLOEXEC);
-	int fd = -1;
+	int fd;
 
-	if (n == 0)
+	if (channel_receive(sock, &byte, 1, 0, &fd) == 0)
 		_exit(0);
-	header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	if (header && header->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
 	return fd;
 }
 
@@ -165,6 +152,7 @@ static _Noreturn void keeper_main(void)
 	/* A stop of the whole group is told by the daemon's end closing. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	for (;;) {
 		pid = fork();
 		if (pid == 0)
@@ -178,12 +166,10 @@ static _Noreturn void keeper_main(void)
 int nursery_start(pid_t *keeper)
 {
 	_cleanup_fd_ int ours = -1, theirs = -1;
-	int pair[2];
+	int r = channel_pair(&ours, &theirs);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	ours = pair[0];
-	theirs = pair[1];
+	if (r < 0)
+		return r;
 	*keeper = fork();
 	if (*keeper < 0)
 		return -errno;
@@ -194,36 +180,15 @@ int nursery_start(pid_t *keeper)
 	return steal_fd(&ours);
 }
 
-static int send_socket(int nursery, int fd)
-{
-	union {
-		char buffer[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { { 0 } };
-	struct iovec iov = { .iov_base = &(char){ 0 }, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
-
-	control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-					  .cmsg_type = SCM_RIGHTS,
-					  .cmsg_len = CMSG_LEN(sizeof(int)) };
-	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-	return sendmsg(nursery, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 int nursery_fork(int nursery)
 {
 	_cleanup_fd_ int ours = -1, theirs = -1;
-	int pair[2], r;
+	int r = channel_pair(&ours, &theirs);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	ours = pair[0];
-	theirs = pair[1];
+	if (r < 0)
+		return r;
 	if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
-	r = send_socket(nursery, theirs);
+	r = channel_send(nursery, &(char){ 0 }, 1, theirs);
 	return r < 0 ? r : steal_fd(&ours);
 }

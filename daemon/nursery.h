@@ -12,6 +12,8 @@
  *
  * A resolver is one end of a SOCK_SEQPACKET pair: a host goes in, a struct resolver_answer comes
  * out. Closing the daemon's end ends the process, even one that is stuck inside the C library.
+ *
+ * The supervisor starts one; its workers inherit our end of its socket and use it side by side.
  */
 #pragma once
 
@@ -26,8 +28,8 @@ struct resolver_answer {
 };
 
 /* Forks the nursery and its keeper; returns our end of its socket, or -errno. Call while the
- * process is small, and as unprivileged as resolvers are to be. Both end when this socket is
- * closed. */
+ * process is small, and as unprivileged as resolvers are to be. Both end when the last
+ * copy of this socket is closed. */
 int nursery_start(pid_t *keeper);
 
 /* A new resolver's socket (non-blocking, close-on-exec), or -errno. Does not wait for the fork: a

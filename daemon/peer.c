@@ -2,6 +2,7 @@
 #include "daemon/peer.h"
 
 #include "daemon/hurry.h"
+#include "daemon/quota.h"
 #include "proto/message.h"
 
 #include <sys/socket.h>
@@ -60,12 +61,12 @@ static void log_outcome(struct peer *peer, const struct request *request, bool d
 	const struct proto_error_info *error = proto_error_info(status->error);
 
 	if (error)
-		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->uid,
+		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->credentials.uid,
 			 request->call.host, request->call.port, proto_stage_name(status->stage),
 			 error->wire, status->message);
 	else
 		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE,
-			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s", peer->uid,
+			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s", peer->credentials.uid,
 			 request->call.host, request->call.port, session->address, session->version,
 			 session->cipher, session->verified_by,
 			 (unsigned long long)session->timings.total,
@@ -87,7 +88,9 @@ static void request_done(struct request *request)
 	struct peer *peer = request->owner;
 
 	peer->answered = true;
-	if (request->status.error == PROTO_OK)
+	if (request->status.error == PROTO_OK &&
+	    quota_deliver(&peer->untaken.charge, peer->env, peer->credentials.account,
+			  &request->status) == PROTO_OK)
 		reply_session(peer, request);
 	else
 		reply_status(peer, &request->status);
@@ -96,7 +99,8 @@ static void request_done(struct request *request)
 
 static void carry_out_connect(struct peer *peer, struct proto_call *call)
 {
-	peer->request = request_new(peer->env, &call->connect, peer, request_done);
+	peer->request = request_new(peer->env, &peer->credentials, &call->connect, peer,
+				    request_done);
 	if (peer->request)
 		request_start(peer->request);
 	else
@@ -198,9 +202,11 @@ static enum proto_frame fill(struct peer *peer)
 	return filled;
 }
 
-/* Messages that were not read may have descriptors with them. */
+/* The supervisor has a copy of it, so closing alone would not end it. Messages that were not read
+ * may have descriptors with them. */
 static void hang_up(struct peer *peer)
 {
+	shutdown(peer->fd, SHUT_RDWR);
 	hurry_begin();
 	close_fd(&peer->fd);
 	hurry_end();
@@ -215,6 +221,7 @@ static bool deliver(struct peer *peer)
 		ev_io_stop(peer->env->loop, &peer->writable);
 		ev_timer_stop(peer->env->loop, &peer->delivering);
 		conclude(peer, sent == PROTO_FRAME_OK && !peer->last);
+		untaken_wait(&peer->untaken);
 		return sent == PROTO_FRAME_OK && !peer->last;
 	}
 	ev_io_start(peer->env->loop, &peer->writable);
@@ -243,16 +250,43 @@ static void watch_time(struct peer *peer, bool busy)
 	if (begun && peer->begun)
 		return;
 	peer->begun = begun;
-	arm_reading(peer, begun	 ? peer->env->config->limits.message_ms
-			  : busy ? 0
-				 : peer->env->config->limits.idle_ms);
+	if (begun || (peer->draining && !peer->called))
+		arm_reading(peer, peer->env->config->limits.message_ms);
+	else
+		arm_reading(peer, busy ? 0 : peer->env->config->limits.idle_ms);
+}
+
+/* What came in before the end of reading is answered, what comes after it the caller cannot send
+ * (EPIPE): there is nothing of which he could not know. */
+static void last_look(struct peer *peer)
+{
+	struct proto_status status;
+
+	shutdown(peer->fd, SHUT_RD);
+	fill(peer);
+	if (proto_reader_waiting(&peer->reader)) {
+		proto_status_set(&status, PROTO_BUSY, PROTO_STAGE_NONE, 0,
+				 "the service ends, or is started anew");
+		status.retry = true;
+		reply_status(peer, &status);
+		deliver(peer);
+	}
+	peer->gone(peer);
+}
+
+/* For the next call. A socket that the caller does not take is no reason to stay when the service
+ * ends, but it is one not to make him another. */
+static bool is_ready(const struct peer *peer)
+{
+	return proto_writer_idle(&peer->writer) && !peer->request &&
+	       (peer->draining || !untaken_waits(&peer->untaken));
 }
 
 /* Brings the connection as far as it goes now. The last act of every callback: the peer may be gone
  * afterwards. */
 static void settle(struct peer *peer)
 {
-	bool alive = deliver(peer), ready = proto_writer_idle(&peer->writer) && !peer->request;
+	bool alive = deliver(peer), ready = is_ready(peer);
 	size_t waiting = proto_reader_waiting(&peer->reader);
 
 	/* Where nothing is under way, the first of them is what is about to begin. */
@@ -260,6 +294,8 @@ static void settle(struct peer *peer)
 		return peer->gone(peer);
 	if (ready && waiting)
 		turn_wait(&peer->turn);
+	else if (ready && peer->draining && peer->called)
+		return last_look(peer);
 	else if (ready)
 		proto_reader_rest(&peer->reader);
 	watch_time(peer, !ready || waiting);
@@ -271,6 +307,7 @@ static void on_turn(struct turn *turn)
 	size_t length;
 	const char *text = proto_reader_next(&peer->reader, &length);
 
+	peer->called = true;
 	if (text)
 		handle(peer, text, length);
 	settle(peer);
@@ -300,6 +337,11 @@ static void on_writable(EV_P_ ev_io *io, int events)
 	settle(container_of(io, struct peer, writable));
 }
 
+static void on_taken(struct untaken *untaken)
+{
+	settle(container_of(untaken, struct peer, untaken));
+}
+
 static void on_reading_late(EV_P_ ev_timer *timer, int events)
 {
 	struct peer *peer = container_of(timer, struct peer, reading);
@@ -314,7 +356,8 @@ static void on_delivering_late(EV_P_ ev_timer *timer, int events)
 	peer->gone(peer);
 }
 
-struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct peer *))
+struct peer *peer_new(struct env *env, int fd, unsigned int account, void *owner,
+		      void (*gone)(struct peer *))
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
 	struct ucred credentials = { .uid = (uid_t)-1 };
@@ -326,10 +369,12 @@ struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct 
 	}
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
 	*peer = (struct peer){
-		.env = env, .fd = fd, .uid = credentials.uid, .owner = owner, .gone = gone
+		.env = env, .fd = fd, .owner = owner, .gone = gone,
+		.credentials = { .uid = credentials.uid, .account = account },
 	};
 	list_init(&peer->link);
 	turn_init(&peer->turn, &env->turns, on_turn);
+	untaken_init(&peer->untaken, &env->watches, fd, on_taken);
 	proto_reader_init(&peer->reader, false);
 	proto_writer_init(&peer->writer);
 	ev_io_init(&peer->readable, on_readable, fd, EV_READ);
@@ -353,10 +398,27 @@ struct peer *peer_free(struct peer *peer)
 	ev_io_stop(peer->env->loop, &peer->writable);
 	ev_timer_stop(peer->env->loop, &peer->reading);
 	ev_timer_stop(peer->env->loop, &peer->delivering);
+	untaken_deinit(&peer->untaken);
 	shut_down_undelivered(peer);
 	proto_writer_deinit(&peer->writer);
 	proto_reader_deinit(&peer->reader);
 	hang_up(peer);
 	free(peer);
 	return NULL;
+}
+
+void peer_drain(struct peer *peer)
+{
+	peer->draining = true;
+	peer->begun = false;
+	settle(peer);
+}
+
+void peer_end(struct peer *peer)
+{
+	peer->last = true;
+	if (peer->request && !peer->answered)
+		request_end(peer->request);
+	else
+		settle(peer);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/request.h"
+#include "daemon/untaken.h"
 #include "proto/frame.h"
 
 struct peer {
@@ -13,25 +14,37 @@ struct peer {
 	struct list link; /* the listener's */
 	struct turn turn; /* to carry out the next call */
 	int fd;
-	unsigned int uid; /* at the time of its connect(2), told by the kernel */
+	struct credentials credentials; /* at the time of its connect(2), told by the kernel */
 	ev_io readable, writable;
 	ev_timer reading; /* a begun message must be whole in time, an idle connection ends in time
 			   */
 	ev_timer delivering; /* a reply must be taken in time */
 	bool begun;	     /* an incomplete message is what reading waits for */
 	bool last;	     /* the reply under way is the last one */
+	bool called;	     /* once at least */
+	bool draining;	     /* no more calls than those that are here */
 	struct proto_reader reader;
 	struct proto_writer writer;
 	struct request *request; /* under way, or answered and not yet delivered; or NULL */
 	bool answered;
+	struct untaken untaken; /* the socket that was handed over last */
 	void *owner;
 	void (*gone)(struct peer *peer);
 };
 
 /*
- * Takes over fd, an accepted, non-blocking AF_UNIX stream; NULL: no memory, and fd is closed. gone
+ * Takes over fd, an accepted, non-blocking AF_UNIX stream; NULL: no memory, and fd is closed. account
+ * is its user's (ledger.h). gone
  * is called once, as the last act of a callback from the loop, when the connection is over: the
  * owner frees the peer in it.
  */
-struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct peer *));
+struct peer *peer_new(struct env *env, int fd, unsigned int account, void *owner,
+		      void (*gone)(struct peer *));
 struct peer *peer_free(struct peer *peer);
+
+/* What is under way ends, what has come in is served, and then it is over: at once for one who has
+ * been served and waits, and soon for one who has not called yet. It may be gone afterwards. */
+void peer_drain(struct peer *peer);
+/* What is under way is answered with a word to try again, as far as the caller has room for that. It
+ * may be gone afterwards. */
+void peer_end(struct peer *peer);

@@ -2,6 +2,7 @@
 #include "daemon/request.h"
 
 #include "daemon/clock.h"
+#include "daemon/quota.h"
 #include "daemon/sockopt.h"
 
 #include <netinet/tcp.h>
@@ -25,6 +26,8 @@ static enum progress policy_begin(struct request *r)
 {
 	struct env *env = r->env;
 
+	if (quota_admit(&r->charge, env, r->caller->account, 0, &r->status) != PROTO_OK)
+		return FAILED;
 	env_refresh(env);
 	if (verify_is_none(&r->call.trust) && !env->config->service.allow_verify_none)
 		return fail(proto_status_set(&r->status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY,
@@ -128,13 +131,25 @@ static bool peer_has_left(int fd, int sys_errno)
 	       info.tcpi_state != TCP_ESTABLISHED;
 }
 
+/* What it takes has changed. Where a restart brings its module back, the caller is to come again. */
+static void kernel_refused(struct request *r)
+{
+	struct env *env = r->env;
+
+	env->kernel_changed = true;
+	if (r->status.sys_errno != ENOENT || !env->on_kernel_lost)
+		return;
+	r->status.retry = true;
+	env->on_kernel_lost(env);
+}
+
 static enum progress attach_failed(struct request *r)
 {
 	int error = 0;
 	socklen_t length = sizeof(error);
 
 	if (!peer_has_left(r->fd, r->status.sys_errno)) {
-		r->env->kernel_changed = true;
+		kernel_refused(r);
 		return FAILED;
 	}
 	getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &error, &length);
@@ -322,13 +337,11 @@ static void on_first_turn(EV_P_ ev_timer *timer, int events)
 {
 	struct request *r = container_of(timer, struct request, first_turn);
 
-	if (r->status.error == PROTO_OK)
-		run_stages(r);
-	else
-		finish(r);
+	run_stages(r);
 }
 
-struct request *request_new(struct env *env, struct proto_connect *call, void *owner,
+struct request *request_new(struct env *env, const struct credentials *caller,
+			    struct proto_connect *call, void *owner,
 			    void (*done)(struct request *))
 {
 	struct request *r = calloc(1, sizeof(*r));
@@ -336,6 +349,7 @@ struct request *request_new(struct env *env, struct proto_connect *call, void *o
 	if (!r)
 		return NULL;
 	r->env = env;
+	r->caller = caller;
 	r->call = *call;
 	*call = (struct proto_connect){ 0 };
 	r->fd = r->race.fd = -1;
@@ -343,7 +357,6 @@ struct request *request_new(struct env *env, struct proto_connect *call, void *o
 	r->done = done;
 	ev_timer_init(&r->first_turn, on_first_turn, 0, 0);
 	ev_timer_init(&r->deadline, on_deadline, 0, 0);
-	env->requests++;
 	return r;
 }
 
@@ -353,29 +366,24 @@ struct request *request_free(struct request *r)
 		return NULL;
 	stop(r);
 	shut_down(r);
-	r->env->requests--;
+	charge_give_back(&r->charge);
 	proto_connect_deinit(&r->call);
 	free(r);
 	return NULL;
 }
 
-/* Those that began before count, and nobody else: of two that come in one turn, one has room. */
-static void check_limit(struct request *r)
-{
-	unsigned int limit = r->env->config->limits.requests;
-
-	if (r->env->requests <= limit)
-		return;
-	proto_status_set(&r->status, PROTO_BUSY, PROTO_STAGE_POLICY, 0,
-			 "the service has %u requests under way, its limit", limit);
-	r->status.retry = true;
-}
-
 void request_start(struct request *r)
 {
 	r->began_us = clock_us();
-	check_limit(r);
 	ev_feed_event(r->env->loop, &r->first_turn, EV_TIMER);
+}
+
+void request_end(struct request *r)
+{
+	proto_status_set(&r->status, PROTO_BUSY, stages[r->stage].name, 0,
+			 "the service ends, or is started anew");
+	r->status.retry = true;
+	finish(r);
 }
 
 int request_take(struct request *r)

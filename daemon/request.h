@@ -6,11 +6,14 @@
 #pragma once
 
 #include "daemon/connect.h"
+#include "daemon/credentials.h"
 #include "daemon/env.h"
 #include "daemon/handshake.h"
 
 struct request {
 	struct env *env;
+	const struct credentials *caller; /* borrowed */
+	struct charge charge;
 	struct proto_connect call; /* what the caller asked for; owned */
 	unsigned int stage;	   /* row of the table of stages */
 	ev_timer first_turn;	   /* so that nothing happens inside request_start() */
@@ -32,7 +35,8 @@ struct request {
 };
 
 /* Takes over what *call holds; NULL: no memory, and *call is as it was. */
-struct request *request_new(struct env *env, struct proto_connect *call, void *owner,
+struct request *request_new(struct env *env, const struct credentials *caller,
+			    struct proto_connect *call, void *owner,
 			    void (*done)(struct request *));
 /* At any time: cancels what is under way. A socket that was not taken is shut down. Takes and
  * returns NULL. */
@@ -41,6 +45,10 @@ struct request *request_free(struct request *request);
 /* done is called once, as the last act of a callback from the loop, unless request_free() comes
  * first. In it, status tells the outcome, and the request may be freed. */
 void request_start(struct request *request);
+
+/* Ends what is under way with BUSY, and done is called within. The service has no more time for it.
+ */
+void request_end(struct request *request);
 
 /* After the outcome PROTO_OK, once: the socket, which from here on is the caller's to hand over or
  * to shut down. */

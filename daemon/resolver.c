@@ -5,15 +5,7 @@
 
 #include <assert.h>
 #include <string.h>
-#include <sys/wait.h>
-
-int resolver_init(struct resolver *resolver, unsigned int max)
-{
-	*resolver = (struct resolver){ .max = max, .spare = -1 };
-	list_init(&resolver->waiting);
-	resolver->nursery = nursery_start(&resolver->keeper);
-	return resolver->nursery < 0 ? resolver->nursery : 0;
-}
+#include <sys/socket.h>
 
 static void run_waiting(struct resolver *resolver);
 
@@ -35,23 +27,19 @@ static void keep_spare(struct resolver *resolver)
 		resolver->spare = fd;
 }
 
-void resolver_run(struct resolver *resolver, struct ev_loop *loop)
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max)
 {
-	resolver->loop = loop;
-	ev_io_init(&resolver->room, on_room, resolver->nursery, EV_WRITE);
+	*resolver = (struct resolver){ .loop = loop, .nursery = nursery, .max = max, .spare = -1 };
+	list_init(&resolver->waiting);
+	ev_io_init(&resolver->room, on_room, nursery, EV_WRITE);
 	keep_spare(resolver);
 }
 
 void resolver_deinit(struct resolver *resolver)
 {
 	assert(resolver->busy == 0 && list_empty(&resolver->waiting));
-	if (resolver->loop)
-		ev_io_stop(resolver->loop, &resolver->room);
+	ev_io_stop(resolver->loop, &resolver->room);
 	close_fd(&resolver->spare);
-	close_fd(&resolver->nursery);
-	if (resolver->keeper > 0)
-		waitpid(resolver->keeper, NULL, 0);
-	resolver->keeper = 0;
 }
 
 /* Gives the process of a finished look-up back, or kills that of one that was given up. */

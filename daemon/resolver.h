@@ -11,12 +11,10 @@
 #include "daemon/list.h"
 
 #include <ev.h>
-#include <sys/types.h>
 
 struct resolver {
 	struct ev_loop *loop;
-	int nursery;
-	pid_t keeper;
+	int nursery; /* borrowed */
 	unsigned int max, busy;
 	int spare; /* one idle process is kept, so that a look-up does not wait for a fork; -1: none
 		    */
@@ -37,10 +35,8 @@ struct lookup {
 	void (*done)(struct lookup *lookup);
 };
 
-/* Forks the nursery: see nursery_start() for when. 0 or -errno. */
-int resolver_init(struct resolver *resolver, unsigned int max);
-/* From then on look-ups can run. */
-void resolver_run(struct resolver *resolver, struct ev_loop *loop);
+/* nursery is what nursery_start() returned; it stays its owner's. */
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max);
 /* No look-up may be left. */
 void resolver_deinit(struct resolver *resolver);
 

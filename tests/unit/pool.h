@@ -5,6 +5,7 @@
 #include "tests/unit/own-net.h"
 #include "tests/unit/process.h"
 
+#include "daemon/nursery.h"
 #include "daemon/resolver.h"
 
 #define ASKED_MAX 8
@@ -18,7 +19,8 @@ struct asked {
 struct pool {
 	struct ev_loop *loop;
 	struct resolver resolver;
-	pid_t nursery;
+	int to_nursery;
+	pid_t keeper, nursery;
 	size_t descriptors;
 	struct asked asked[ASKED_MAX];
 	unsigned int n_done;
@@ -30,7 +32,7 @@ static inline pid_t find_nursery(const struct pool *pool)
 	uint64_t end = clock_us() + (uint64_t)(PATIENCE * 1e6);
 	pid_t pid = 0;
 
-	while (!children_of(pool->resolver.keeper, &pid, 1) && clock_us() < end)
+	while (!children_of(pool->keeper, &pid, 1) && clock_us() < end)
 		sched_yield();
 	assert_true(pid > 0);
 	return pid;
@@ -49,9 +51,10 @@ static inline void pool_init(struct pool *pool, unsigned int max)
 {
 	*pool = (struct pool){ .descriptors = count_descriptors() };
 	pool->loop = loop_new();
-	assert_int_equal(resolver_init(&pool->resolver, max), 0);
+	pool->to_nursery = nursery_start(&pool->keeper);
+	assert_true(pool->to_nursery >= 0);
 	pool->nursery = find_nursery(pool);
-	resolver_run(&pool->resolver, pool->loop);
+	resolver_init(&pool->resolver, pool->loop, pool->to_nursery, max);
 	name_server_run(pool->loop);
 }
 
@@ -63,6 +66,8 @@ static inline void pool_deinit(struct pool *pool)
 	}
 	assert_int_equal(pool->resolver.busy, 0);
 	resolver_deinit(&pool->resolver);
+	close_fd(&pool->to_nursery);
+	assert_int_equal(waitpid(pool->keeper, NULL, 0), pool->keeper);
 	name_server_stop(pool->loop);
 	loop_free(pool->loop);
 	assert_int_equal(count_descriptors(), pool->descriptors);

@@ -41,7 +41,7 @@ static inline void scene_connect(struct scene *scene)
 	caller_init(&scene->caller, ends[1]);
 	scene->began_us = clock_us();
 	ev_now_update(play.loop);
-	scene->peer = peer_new(&scene->theatre.env, ends[0], scene, on_gone);
+	scene->peer = peer_new(&scene->theatre.env, ends[0], scene->theatre.caller.account, scene, on_gone);
 	assert_non_null(scene->peer);
 }
 
@@ -70,7 +70,7 @@ static inline void expect_gone(struct scene *scene)
 {
 	run_until(play.loop, is_set, &scene->gone);
 	assert_int_equal(scene->n_gone, 1);
-	assert_int_equal(scene->theatre.env.requests, 0);
+	assert_int_equal(theatre_requests(&scene->theatre), 0);
 	if (play.far_end >= 0)
 		assert_string_equal(far_end_sees(play.far_end, PATIENCE), "end");
 }

@@ -180,17 +180,6 @@ SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct pro
 	return ssl;
 }
 
-struct trust *trust_new(const struct config *config, char **message)
-{
-	return calloc(1, 1);
-}
-
-struct trust *trust_free(struct trust *trust)
-{
-	free(trust);
-	return NULL;
-}
-
 enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted,
 			   X509_STORE **store, struct proto_status *status)
 {
@@ -207,14 +196,9 @@ enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted
 
 /* --- resolve */
 
-int resolver_init(struct resolver *resolver, unsigned int max)
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max)
 {
 	list_init(&resolver->waiting);
-	return 0;
-}
-
-void resolver_run(struct resolver *resolver, struct ev_loop *loop)
-{
 	resolver->loop = loop;
 }
 
@@ -442,40 +426,63 @@ static inline int play_deinit(void **state)
 	return 0;
 }
 
-/* An environment with the limits of the shipped configuration. */
+/* An environment with the limits of the shipped configuration, and a caller in it. */
 struct theatre {
 	struct config config;
 	struct log log;
+	struct ledger *ledger;
+	struct book book;
+	struct credentials caller;
 	struct env env;
 	size_t descriptors;
 };
 
 static inline void theatre_open(struct theatre *theatre)
 {
+	struct env_parts parts = { .nursery = -1, .workers = 1 };
+
 	play_clear();
 	*theatre = (struct theatre){
 		.config = {
 			.service = { .tcp_no_delay = true, .tcp_keepalive = true },
 			.limits = {
 				.connections = 1024, .requests = 512, .resolvers = 8,
+				.user_requests = 512, .user_requests_per_sec = 1000000,
+				.user_requests_burst = 1000000,
+				.undelivered = 1024, .user_undelivered = 16,
 				.resolve_ms = 5000, .connect_ms = 10000, .handshake_ms = 10000,
 				.idle_ms = 60000, .message_ms = 2000, .delivery_ms = 2000,
 			},
 		},
 		.log = { .fd = -1 },
+		.ledger = ledger_new(),
 		.descriptors = count_descriptors(),
 	};
+	assert_non_null(theatre->ledger);
+	theatre->book = (struct book){ theatre->ledger, ledger_seat(theatre->ledger) };
+	theatre->caller.account = ledger_open(theatre->ledger, getuid(), clock_us());
 	play.loop = loop_new();
-	assert_true(env_init(&theatre->env, play.loop, &theatre->config, &theatre->log));
-	assert_true(env_start(&theatre->env));
+	parts.config = &theatre->config;
+	parts.log = &theatre->log;
+	parts.book = &theatre->book;
+	assert_true(env_init(&theatre->env, play.loop, &parts));
 	play.probes = 0;
+}
+
+/* Under way, of everybody. */
+static inline unsigned int theatre_requests(const struct theatre *theatre)
+{
+	return ledger_in_all(theatre->ledger, QUOTA_REQUESTS);
 }
 
 static inline void theatre_close(struct theatre *theatre)
 {
 	play_expect_over();
-	assert_int_equal(theatre->env.requests, 0);
+	assert_int_equal(book_balance(&theatre->book), 0);
 	env_deinit(&theatre->env);
+	ledger_close(theatre->ledger, theatre->caller.account);
+	ledger_leave(theatre->ledger, theatre->book.seat);
+	theatre->ledger = ledger_free(theatre->ledger);
 	loop_free(play.loop);
 	close_fd(&play.far_end);
 	close_fd(&play.copy);

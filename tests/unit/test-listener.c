@@ -373,7 +373,7 @@ static void test_stopped(void **state)
 		for (int turn = 0; turn < 4; turn++)
 			run_for(play.loop, 0.001);
 		listener_stop(&house->listener);
-		assert_int_equal(house->theatre.env.requests, 0);
+		assert_int_equal(theatre_requests(&house->theatre), 0);
 		run_until(play.loop, is_set, &house->callers[0].ended);
 		run_until(play.loop, is_set, &house->callers[1].ended);
 		house_free(house);

@@ -67,8 +67,8 @@ static void test_a_keeper_that_dies(void **state)
 	struct pool pool;
 
 	pool_init(&pool, 4);
-	assert_int_equal(kill(pool.resolver.keeper, SIGKILL), 0);
-	assert_true(ends(pool.resolver.keeper));
+	assert_int_equal(kill(pool.keeper, SIGKILL), 0);
+	assert_true(ends(pool.keeper));
 	ask_into_the_void(&pool, 1, "kept.void");
 	expect_answer(&pool, "host.example", "192.0.2.8:0");
 	pool_deinit(&pool);
@@ -82,8 +82,8 @@ static void test_both_die(void **state)
 
 	pool_init(&pool, 4);
 	expect_answer(&pool, "host.example", "192.0.2.8:0");
-	assert_int_equal(kill(pool.resolver.keeper, SIGKILL), 0);
-	assert_true(ends(pool.resolver.keeper));
+	assert_int_equal(kill(pool.keeper, SIGKILL), 0);
+	assert_true(ends(pool.keeper));
 	assert_int_equal(kill(pool.nursery, SIGKILL), 0);
 	assert_true(ends(pool.nursery));
 	ask_into_the_void(&pool, 0, "last.void");
@@ -148,6 +148,7 @@ static void test_signals_of_the_processes(void **state)
 	pid = find_stuck(&pool, "signals.void");
 	assert_true(has_signal(pool.nursery, "SigIgn", SIGTERM));
 	assert_true(has_signal(pool.nursery, "SigIgn", SIGINT));
+	assert_true(has_signal(pool.nursery, "SigIgn", SIGHUP));
 	assert_false(has_signal(pid, "SigBlk", SIGIO));
 	assert_false(has_signal(pid, "SigBlk", SIGALRM));
 	assert_false(has_signal(pid, "SigIgn", SIGTERM));
@@ -174,7 +175,7 @@ static _Noreturn void be_a_daemon(struct pids *pids)
 	pool_init(&pool, 2);
 	pids->resolver = find_stuck(&pool, "daemon.void");
 	pids->nursery = pool.nursery;
-	pids->keeper = pool.resolver.keeper;
+	pids->keeper = pool.keeper;
 	pids->keeper_has = descriptors_of(pids->keeper);
 	pids->nursery_has = descriptors_of(pids->nursery);
 	pids->resolver_has = descriptors_of(pids->resolver);

@@ -292,7 +292,7 @@ static void test_no_memory_for_a_peer(void **state)
 	fails.allocation = sizeof(struct peer);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
 			 0);
-	assert_null(peer_new(&scene->theatre.env, ends[0], scene, on_gone));
+	assert_null(peer_new(&scene->theatre.env, ends[0], scene->theatre.caller.account, scene, on_gone));
 	assert_int_equal(fcntl(ends[0], F_GETFD), -1);
 	close_fd(&ends[1]);
 	scene_free(scene);
@@ -319,7 +319,7 @@ static void test_freed_at_every_turn(void **state)
 		caller_send(&scene->caller, CONNECT);
 		take_turns(turns);
 		scene->peer = peer_free(scene->peer);
-		if (play.far_end >= 0 && scene->theatre.env.requests)
+		if (play.far_end >= 0 && theatre_requests(&scene->theatre))
 			assert_string_equal(far_end_sees(play.far_end, PATIENCE), "end");
 		scene_free(scene);
 		assert_int_equal(scene->n_gone, 0);

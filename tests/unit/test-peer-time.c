@@ -138,7 +138,7 @@ static void hang_up_at(size_t stage, bool half)
 		stages_in_order[i]->how = never_in[stage][i];
 	caller_send(&scene->caller, CONNECT);
 	run_until(play.loop, stage_runs, stages_in_order[stage]);
-	assert_int_equal(scene->theatre.env.requests, 1);
+	assert_int_equal(theatre_requests(&scene->theatre), 1);
 	if (half)
 		assert_int_equal(shutdown(scene->caller.fd, SHUT_WR), 0);
 	else
@@ -171,7 +171,7 @@ static void test_hang_up_at_every_turn(void **state)
 			ev_io_stop(play.loop, &scene->caller.io);
 			caller_send(&scene->caller, CONNECT);
 			take_turns(turns);
-			early = scene->theatre.env.requests > 0;
+			early = theatre_requests(&scene->theatre) > 0;
 			if (!early)
 				close_fd(&play.copy); /* it was delivered, if it was there */
 			caller_hang_up(&scene->caller);

@@ -88,7 +88,7 @@ static void test_connect(void **state)
 	for (int round = 0; round < 3; round++) {
 		caller_send(&scene->caller, CONNECT);
 		expect_connected(expect_socket_reply(&scene->caller));
-		assert_int_equal(scene->theatre.env.requests, 0);
+		assert_int_equal(theatre_requests(&scene->theatre), 0);
 	}
 	assert_int_equal(play.resolve.starts, 3);
 	scene_free(scene);
@@ -263,7 +263,7 @@ static void test_connects_one_after_the_other(void **state)
 	for (int i = 0; i < 1 + PROTO_PIPELINE_MAX; i++) {
 		int fd = expect_socket_reply(&scene->caller);
 
-		assert_true(scene->theatre.env.requests <= 1);
+		assert_true(theatre_requests(&scene->theatre) <= 1);
 		close_fd(&fd);
 	}
 	assert_int_equal(play.resolve.starts, 1 + PROTO_PIPELINE_MAX);

@@ -144,45 +144,47 @@ static void test_verify_none_needs_permission(void **state)
 	}
 }
 
-/* So many may be under way, and one more is told so, however they come. */
+/* So many may be under way, of a user or of all, and one more is told so. */
 static void test_busy(void **state)
 {
 	struct run run;
-	struct request *requests[4];
+	struct charge others[4];
 
-	for (unsigned int limit = 1; limit < array_size(requests); limit++) {
+	for (unsigned int limit = 1; limit < 2 * array_size(others); limit++) {
+		unsigned int n = (limit + 1) / 2;
+
 		run_init(&run);
-		run.theatre.config.limits.requests = limit;
-		play.resolve.how = NEVER;
-		/* Of these only one goes as far as resolving: played stages have room for one. */
-		for (unsigned int i = 0; i < limit; i++)
-			requests[i] = new_request(&run, "host.example");
-		run.request = new_request(&run, "host.example");
-		request_start(run.request);
-		run_until(play.loop, is_set, &run.done);
+		*(limit % 2 ? &run.theatre.config.limits.requests
+			    : &run.theatre.config.limits.user_requests) = n;
+		play.resolve.how = FAILS_AT_ONCE;
+		memset(others, 0, sizeof(others));
+		for (unsigned int i = 0; i < n; i++)
+			assert_int_equal(charge_take(&others[i], &run.theatre.book,
+						     run.theatre.caller.account, QUOTA_REQUESTS,
+						     512, 512), LEDGER_TAKEN);
+		run_to_done(&run, "host.example");
 		assert_int_equal(run.status.error, PROTO_BUSY);
 		assert_int_equal(run.status.stage, PROTO_STAGE_POLICY);
 		assert_true(run.status.retry);
+		assert_non_null(strstr(run.status.message, limit % 2 ? " Requests=" : "UserRequests="));
 		assert_int_equal(play.resolve.starts, 0);
 		assert_int_equal(play.live_ssl, 0);
 		run.request = request_free(run.request);
 
+		charge_give_back(&others[0]);
 		run.done = false;
-		play.resolve.how = FAILS_AT_ONCE;
-		request_start(requests[0]);
-		run_until(play.loop, is_set, &run.done);
+		run.n_done = 0;
+		run_to_done(&run, "host.example");
 		assert_int_equal(run.status.error, PROTO_RESOLVE_FAILED);
-		for (unsigned int i = 0; i < limit; i++)
-			request_free(requests[i]);
+		for (unsigned int i = 0; i < n; i++)
+			charge_give_back(&others[i]);
 		run_deinit(&run);
 	}
 }
 
-static bool all_done(void *arg)
+static bool both_done(void *arg)
 {
-	struct run *run = arg;
-
-	return run->n_done == run->theatre.env.requests;
+	return ((struct run *)arg)->n_done == 2;
 }
 
 /* Of two in one turn with room for one, the first has it. */
@@ -198,7 +200,7 @@ static void test_busy_counts_those_before(void **state)
 		others[i] = new_request(&run, "host.example");
 		request_start(others[i]);
 	}
-	run_until(play.loop, all_done, &run);
+	run_until(play.loop, both_done, &run);
 	assert_int_equal(others[0]->status.error, PROTO_RESOLVE_FAILED);
 	assert_int_equal(others[1]->status.error, PROTO_BUSY);
 	for (size_t i = 0; i < array_size(others); i++)
@@ -213,10 +215,10 @@ static void test_no_memory_for_a_request(void **state)
 
 	run_init(&run);
 	no_memory = true;
-	assert_null(request_new(&run.theatre.env, &call, &run, on_done));
+	assert_null(request_new(&run.theatre.env, &run.theatre.caller, &call, &run, on_done));
 	no_memory = false;
 	assert_string_equal(call.host, "host.example");
-	assert_int_equal(run.theatre.env.requests, 0);
+	assert_int_equal(theatre_requests(&run.theatre), 0);
 	proto_connect_deinit(&call);
 	run_deinit(&run);
 }

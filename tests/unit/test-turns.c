@@ -159,7 +159,7 @@ static struct hall *hall_new(void)
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 					    ends), 0);
 		caller_init(&hall.callers[i], ends[1]);
-		hall.peers[i] = peer_new(&hall.theatre.env, ends[0], &hall.peers[i], on_gone);
+		hall.peers[i] = peer_new(&hall.theatre.env, ends[0], hall.theatre.caller.account, &hall.peers[i], on_gone);
 	}
 	hall.last_us = clock_us();
 	ev_timer_init(&hall.tick, on_tick, 0.001, 0.001);

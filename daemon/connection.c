@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/connection.h"
+
+#include "daemon/hurry.h"
+
+#include <sys/socket.h>
+
+void connection_refuse(int fd, const char *text, size_t size)
+{
+	send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	shutdown(fd, SHUT_RDWR);
+}
+
+/* What was not read may have descriptors with it, whose last close may be ours. */
+void connection_close(int *fd)
+{
+	hurry_begin();
+	close_fd(fd);
+	hurry_end();
+}
+
+static void on_end(struct watch *watch)
+{
+	struct connection *connection = container_of(watch, struct connection, watch);
+
+	connection->gone(connection);
+}
+
+struct connection *connection_new(struct watch_set *watches, int fd, struct ledger *ledger,
+				  unsigned int account, void *owner,
+				  void (*gone)(struct connection *))
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+
+	if (!connection) {
+		connection_close(&fd);
+		ledger_close(ledger, account);
+		return NULL;
+	}
+	*connection = (struct connection){ .fd = fd, .ledger = ledger, .account = account,
+					   .owner = owner, .gone = gone };
+	list_init(&connection->link);
+	watch_init(&connection->watch, watches, fd, on_end);
+	/* The kernel reports this whether or not it is asked for, and with it nothing else. */
+	if (watch_for(&connection->watch, EPOLLHUP) < 0)
+		return connection_free(connection);
+	return connection;
+}
+
+struct connection *connection_free(struct connection *connection)
+{
+	if (!connection)
+		return NULL;
+	list_leave(&connection->link);
+	watch_stop(&connection->watch);
+	ledger_close(connection->ledger, connection->account);
+	connection_close(&connection->fd);
+	free(connection);
+	return NULL;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/ledger.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+struct ledger *ledger_new(void)
+{
+	struct ledger *ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return ledger == MAP_FAILED ? NULL : ledger;
+}
+
+struct ledger *ledger_free(struct ledger *ledger)
+{
+	if (ledger)
+		munmap(ledger, sizeof(*ledger));
+	return NULL;
+}
+
+static unsigned int sum(const _Atomic unsigned int places[static LEDGER_SEATS])
+{
+	unsigned int all = 0;
+
+	for (unsigned int seat = 0; seat < LEDGER_SEATS; seat++)
+		all += atomic_load_explicit(&places[seat], memory_order_relaxed);
+	return all;
+}
+
+unsigned int ledger_of_user(const struct ledger *ledger, unsigned int account, enum quota quota)
+{
+	return sum(ledger->taken[account][quota]);
+}
+
+unsigned int ledger_in_all(const struct ledger *ledger, enum quota quota)
+{
+	return sum(ledger->in_all[quota]);
+}
+
+/* A rate is a point in time up to which its user has used it (rate.h). */
+static bool recovered(const struct ledger_account *account, uint64_t now_us)
+{
+	return account->request_rate <= now_us && account->record_rate <= now_us;
+}
+
+/* Whether somebody else may have this account. */
+static bool is_free(const struct ledger *ledger, unsigned int i, uint64_t now_us)
+{
+	const struct ledger_account *account = &ledger->accounts[i];
+
+	if (!account->known)
+		return true;
+	for (enum quota quota = 0; quota < N_QUOTAS; quota++)
+		if (ledger_of_user(ledger, i, quota))
+			return false;
+	return !account->connections && recovered(account, now_us);
+}
+
+/* The user's own, or the first on the way to it that he may have. A place that was never used ends
+ * the search; the others are only ever taken over. */
+static unsigned int find(const struct ledger *ledger, uid_t uid, uint64_t now_us)
+{
+	unsigned int free_one = LEDGER_NO_ACCOUNT;
+
+	for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++) {
+		unsigned int at = (uid + i) % LEDGER_ACCOUNTS;
+		const struct ledger_account *account = &ledger->accounts[at];
+
+		if (account->known && account->uid == uid)
+			return at;
+		if (free_one == LEDGER_NO_ACCOUNT && is_free(ledger, at, now_us))
+			free_one = at;
+		if (!account->known)
+			break;
+	}
+	return free_one;
+}
+
+unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us)
+{
+	unsigned int at = find(ledger, uid, now_us);
+	struct ledger_account *account = &ledger->accounts[at];
+
+	if (at == LEDGER_NO_ACCOUNT)
+		return at;
+	if (!account->known || account->uid != uid) {
+		account->uid = uid;
+		account->known = true;
+		account->request_rate = account->record_rate = 0;
+		account->unrecorded = 0;
+	}
+	account->connections++;
+	return at;
+}
+
+void ledger_close(struct ledger *ledger, unsigned int account)
+{
+	assert(ledger->accounts[account].connections);
+	ledger->accounts[account].connections--;
+}
+
+unsigned int ledger_seat(struct ledger *ledger)
+{
+	for (unsigned int seat = 0; seat < LEDGER_SEATS; seat++)
+		if (!ledger->seated[seat]) {
+			ledger->seated[seat] = true;
+			return seat;
+		}
+	return LEDGER_SEATS;
+}
+
+void ledger_leave(struct ledger *ledger, unsigned int seat)
+{
+	assert(ledger->seated[seat]);
+	for (enum quota quota = 0; quota < N_QUOTAS; quota++) {
+		for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
+			ledger->taken[i][quota][seat] = 0;
+		ledger->in_all[quota][seat] = 0;
+	}
+	ledger->seated[seat] = false;
+}
+
+static void add(const struct charge *charge, int n)
+{
+	struct ledger *ledger = charge->book->ledger;
+	unsigned int seat = charge->book->seat;
+
+	ledger->taken[charge->account][charge->quota][seat] += (unsigned int)n;
+	ledger->in_all[charge->quota][seat] += (unsigned int)n;
+}
+
+enum ledger_answer charge_take(struct charge *charge, const struct book *book, unsigned int account,
+			       enum quota quota, unsigned int of_user, unsigned int in_all)
+{
+	struct charge taken = { book, account, quota };
+	enum ledger_answer answer = LEDGER_TAKEN;
+
+	assert(!charge->book);
+	add(&taken, 1);
+	if (ledger_of_user(book->ledger, account, quota) > of_user)
+		answer = LEDGER_USER_FULL;
+	else if (ledger_in_all(book->ledger, quota) > in_all)
+		answer = LEDGER_FULL;
+	if (answer == LEDGER_TAKEN)
+		*charge = taken;
+	else
+		add(&taken, -1);
+	return answer;
+}
+
+void charge_give_back(struct charge *charge)
+{
+	if (!charge->book)
+		return;
+	add(charge, -1);
+	charge->book = NULL;
+}
+
+unsigned int book_balance(const struct book *book)
+{
+	unsigned int balance = 0;
+
+	for (enum quota quota = 0; quota < N_QUOTAS; quota++)
+		balance += book->ledger->in_all[quota][book->seat];
+	return balance;
+}

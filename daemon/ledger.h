@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who has how much under way, in all workers together: memory that the supervisor and its workers
+ * share. A user has one account as long as he is connected, and until his rates have recovered.
+ *
+ * What a worker has taken stands in a place of its own, which it alone writes, and what a user has
+ * is the sum of all workers' places. So a worker that dies, wherever it is, leaves nothing that
+ * could not be put right: its places are set to zero. Nobody waits for anybody.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Workers at a time, those of generations that end among them. */
+#define LEDGER_SEATS 128
+/* Users at a time. One more is told that the service is busy. */
+#define LEDGER_ACCOUNTS 4096
+#define LEDGER_NO_ACCOUNT LEDGER_ACCOUNTS
+
+enum quota {
+	QUOTA_REQUESTS,		/* under way */
+	QUOTA_UNDELIVERED,	/* sockets handed over that their caller has not taken yet */
+	N_QUOTAS
+};
+
+struct ledger {
+	struct ledger_account {
+		uid_t uid;
+		bool known;			/* was somebody's, and is found by his uid */
+		unsigned int connections;	/* the supervisor alone has to do with this */
+		_Atomic uint64_t request_rate, record_rate; /* see rate.h */
+		_Atomic unsigned int unrecorded;
+	} accounts[LEDGER_ACCOUNTS];
+	_Atomic unsigned int taken[LEDGER_ACCOUNTS][N_QUOTAS][LEDGER_SEATS];
+	_Atomic unsigned int in_all[N_QUOTAS][LEDGER_SEATS];
+	_Atomic bool seated[LEDGER_SEATS];
+};
+
+/* NULL: no memory. */
+struct ledger *ledger_new(void);
+/* Takes and returns NULL; the memory goes when the last process has given it back. */
+struct ledger *ledger_free(struct ledger *ledger);
+
+/* --- the supervisor's part */
+
+/* The account of this user, with one connection more; LEDGER_NO_ACCOUNT: there are too many users.
+ */
+unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us);
+void ledger_close(struct ledger *ledger, unsigned int account);
+
+/* A place for one worker; LEDGER_SEATS: there is none. */
+unsigned int ledger_seat(struct ledger *ledger);
+/* Its worker has ended: what it had taken is given back. */
+void ledger_leave(struct ledger *ledger, unsigned int seat);
+
+/* --- a worker's part */
+
+struct book {
+	struct ledger *ledger;
+	unsigned int seat;
+};
+
+/* All zeros: nothing is charged. Belongs to the object that costs something, and ends with it. */
+struct charge {
+	const struct book *book;
+	unsigned int account;
+	enum quota quota;
+};
+
+enum ledger_answer { LEDGER_TAKEN, LEDGER_USER_FULL, LEDGER_FULL };
+
+/* At the limit two workers may both say no where one could have said yes; never both yes. */
+enum ledger_answer charge_take(struct charge *charge, const struct book *book, unsigned int account,
+			       enum quota quota, unsigned int of_user, unsigned int in_all);
+/* May be called at any time, also more than once. */
+void charge_give_back(struct charge *charge);
+
+/* What this worker has taken and not given back, of everything together. */
+unsigned int book_balance(const struct book *book);
+/* What all workers have taken for this user, or for everybody. */
+unsigned int ledger_of_user(const struct ledger *ledger, unsigned int account, enum quota quota);
+unsigned int ledger_in_all(const struct ledger *ledger, enum quota quota);

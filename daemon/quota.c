@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/quota.h"
+
+#include "daemon/clock.h"
+#include "daemon/rate.h"
+
+#define LIMIT(field) offsetof(struct config, limits.field)
+
+static const struct {
+	size_t of_user, in_all;		/* in struct config */
+	enum proto_stage stage;
+	const char *what;
+	const char *of_user_key, *in_all_key;
+} quotas[N_QUOTAS] = {
+	[QUOTA_REQUESTS] = {
+		LIMIT(user_requests), LIMIT(requests), PROTO_STAGE_POLICY,
+		"requests under way", "UserRequests", "Requests",
+	},
+	[QUOTA_UNDELIVERED] = {
+		LIMIT(user_undelivered), LIMIT(undelivered), PROTO_STAGE_INSTALL,
+		"sockets that were handed over and not taken", "UserUndelivered", "Undelivered",
+	},
+};
+
+static unsigned int limit(const struct env *env, size_t offset)
+{
+	return *(const unsigned int *)((const char *)env->config + offset);
+}
+
+static enum proto_error busy(struct proto_status *status, enum quota quota, bool of_user,
+			     unsigned int most)
+{
+	proto_status_set(status, PROTO_BUSY, quotas[quota].stage, 0,
+			 "%s has %u %s, the limit of %s=", of_user ? "this user" : "the service",
+			 most, quotas[quota].what,
+			 of_user ? quotas[quota].of_user_key : quotas[quota].in_all_key);
+	status->retry = true;
+	return status->error;
+}
+
+static enum proto_error take(struct charge *charge, const struct env *env, unsigned int account,
+			     enum quota quota, unsigned int of_user, struct proto_status *status)
+{
+	unsigned int of_one = of_user ? of_user : limit(env, quotas[quota].of_user);
+	unsigned int in_all = limit(env, quotas[quota].in_all);
+
+	switch (charge_take(charge, env->book, account, quota, of_one, in_all)) {
+	case LEDGER_TAKEN:
+		return PROTO_OK;
+	case LEDGER_USER_FULL:
+		return busy(status, quota, true, of_one);
+	case LEDGER_FULL:
+		return busy(status, quota, false, in_all);
+	}
+	__builtin_unreachable();
+}
+
+static enum proto_error check_rate(const struct env *env, unsigned int account,
+				   struct proto_status *status)
+{
+	unsigned int per_sec = env->config->limits.user_requests_per_sec;
+
+	if (rate_take(&env->book->ledger->accounts[account].request_rate, clock_us(), per_sec,
+		      env->config->limits.user_requests_burst))
+		return PROTO_OK;
+	proto_status_set(status, PROTO_BUSY, PROTO_STAGE_POLICY, 0,
+			 "this user has begun more than %u requests a second: "
+			 "UserRequestsPerSec=, UserRequestsBurst=", per_sec);
+	status->retry = true;
+	return status->error;
+}
+
+/* Whoever leaves his sockets lying need not have more of them made. */
+static enum proto_error check_undelivered(const struct env *env, unsigned int account,
+					  struct proto_status *status)
+{
+	unsigned int most = env->config->limits.user_undelivered;
+
+	if (ledger_of_user(env->book->ledger, account, QUOTA_UNDELIVERED) < most)
+		return PROTO_OK;
+	busy(status, QUOTA_UNDELIVERED, true, most);
+	status->stage = PROTO_STAGE_POLICY;
+	return status->error;
+}
+
+enum proto_error quota_admit(struct charge *charge, const struct env *env, unsigned int account,
+			     unsigned int of_user, struct proto_status *status)
+{
+	enum proto_error error = check_rate(env, account, status);
+
+	if (error == PROTO_OK)
+		error = check_undelivered(env, account, status);
+	return error == PROTO_OK ? take(charge, env, account, QUOTA_REQUESTS, of_user, status)
+				 : error;
+}
+
+enum proto_error quota_deliver(struct charge *charge, const struct env *env, unsigned int account,
+			       struct proto_status *status)
+{
+	return take(charge, env, account, QUOTA_UNDELIVERED, 0, status);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What one user, and all of them together, may have at a time: the limits of the configuration held
+ * against the ledger, and a word to who is over one. */
+#pragma once
+
+#include "daemon/env.h"
+
+/*
+ * For a request that is about to begin: may this user have one more? What it takes belongs to
+ * *charge. of_user: so many at a time, 0: as [Limits] says. Otherwise BUSY, POLICY, with the limit
+ * that is reached.
+ */
+enum proto_error quota_admit(struct charge *charge, const struct env *env, unsigned int account,
+			     unsigned int of_user, struct proto_status *status);
+
+/* For a socket that is about to be handed over: until its caller has taken it, it belongs to
+ * *charge. */
+enum proto_error quota_deliver(struct charge *charge, const struct env *env, unsigned int account,
+			       struct proto_status *status);

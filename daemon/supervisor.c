@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor.h"
+
+#include "daemon/clock.h"
+#include "daemon/env.h"
+#include "daemon/nursery.h"
+#include "daemon/privileges.h"
+#include "proto/message.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+#define PULSE 1.0	/* seconds */
+
+static const struct generation_callbacks generation_callbacks;
+
+static const struct config *config_of(const struct supervisor *supervisor)
+{
+	return supervisor->current->setup->config;
+}
+
+/* --- callers */
+
+static unsigned int count_connections(const struct supervisor *supervisor)
+{
+	unsigned int n = generation_connections(supervisor->current);
+
+	for (struct list *at = supervisor->old.next; at != &supervisor->old; at = at->next)
+		n += generation_connections(container_of(at, struct generation, link));
+	return n;
+}
+
+static void refuse(int *fd, const char *message)
+{
+	struct proto_status status;
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+
+	proto_status_set(&status, PROTO_BUSY, PROTO_STAGE_POLICY, 0, "%s", message);
+	status.retry = true;
+	text = proto_status_encode(&status, &length);
+	if (text)
+		connection_refuse(*fd, text, length + 1);
+	connection_close(fd);
+}
+
+/* The account of who has connected, or LEDGER_NO_ACCOUNT, and then *why. */
+static unsigned int open_account(struct supervisor *supervisor, int fd, const char **why)
+{
+	struct ledger *ledger = supervisor->household.ledger;
+	struct ucred caller = { .uid = (uid_t)-1 };
+	socklen_t size = sizeof(caller);
+	unsigned int account;
+
+	*why = "the service has too many users";
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &caller, &size);
+	account = ledger_open(ledger, caller.uid, clock_us());
+	if (account == LEDGER_NO_ACCOUNT ||
+	    ledger->accounts[account].connections <= config_of(supervisor)->limits.user_connections)
+		return account;
+	*why = "this user has too many connections: UserConnections= in the configuration";
+	ledger_close(ledger, account);
+	return LEDGER_NO_ACCOUNT;
+}
+
+static bool deal(struct listener *listener, int *fd)
+{
+	struct supervisor *supervisor = container_of(listener, struct supervisor, listener);
+	const char *why;
+	unsigned int account;
+
+	if (count_connections(supervisor) >= config_of(supervisor)->limits.connections)
+		return false;
+	account = open_account(supervisor, *fd, &why);
+	if (account == LEDGER_NO_ACCOUNT)
+		return refuse(fd, why), true;
+	if (generation_deal(supervisor->current, fd, account))
+		return true;
+	ledger_close(supervisor->household.ledger, account);
+	return false;
+}
+
+/* --- the end */
+
+static void end_if_over(struct supervisor *supervisor)
+{
+	if (supervisor->stopping && !supervisor->current && list_empty(&supervisor->old))
+		ev_break(supervisor->household.loop, EVBREAK_ALL);
+}
+
+static void retire(struct supervisor *supervisor, struct generation *generation, unsigned int ms)
+{
+	list_append(&supervisor->old, &generation->link);
+	generation_drain(generation, ms);
+}
+
+/* ms: what is under way has so long. Who is not accepted yet waits for the next service. */
+static void stop(struct supervisor *supervisor, unsigned int ms)
+{
+	if (!supervisor->stopping)
+		sd_notify(0, "STOPPING=1");
+	supervisor->stopping = true;
+	listener_stop(&supervisor->listener);
+	supervisor->next = generation_free(supervisor->next);
+	if (supervisor->current)
+		retire(supervisor, steal_ptr(&supervisor->current), ms);
+	else
+		for (struct list *at = supervisor->old.next; at != &supervisor->old; at = at->next)
+			generation_drain(container_of(at, struct generation, link), 0);
+	end_if_over(supervisor);
+}
+
+/* A second one of these is in a hurry. */
+static void on_stop_signal(EV_P_ ev_signal *signal, int events)
+{
+	struct supervisor *supervisor = signal->data;
+
+	stop(supervisor, supervisor->current ? config_of(supervisor)->limits.stop_ms : 0);
+}
+
+/* --- generations */
+
+static void tell_ready(const struct supervisor *supervisor, const char *but)
+{
+	const struct generation *current = supervisor->current;
+	struct proto_status status = { .message = "the kernel takes TLS" };
+
+	if (!kernel_takes_any(&current->kernel))
+		kernel_unavailable(&current->kernel, &status);
+	sd_notifyf(0, "READY=1\nSTATUS=%s%u workers; %s", but, current->wanted, status.message);
+}
+
+static void begin_to_serve(struct supervisor *supervisor)
+{
+	supervisor->started = true;
+	listener_start(&supervisor->listener, supervisor->household.loop,
+		       supervisor->household.log, steal_fd(&supervisor->listening), deal);
+}
+
+static void on_ready(struct generation *generation)
+{
+	struct supervisor *supervisor = generation->owner;
+
+	if (generation == supervisor->current)
+		return listener_resume(&supervisor->listener);
+	supervisor->next = NULL;
+	if (supervisor->current) {
+		retire(supervisor, supervisor->current, config_of(supervisor)->limits.stop_ms);
+		log_line(supervisor->household.log, LOG_NOTICE, "the configuration was read anew");
+	}
+	supervisor->current = generation;
+	tell_ready(supervisor, "");
+	if (supervisor->started)
+		listener_resume(&supervisor->listener);
+	else
+		begin_to_serve(supervisor);
+}
+
+/* A worker of the current generation is simply replaced; that a new one cannot begin is told at
+ * once. */
+static void on_stillborn(struct generation *generation)
+{
+	struct supervisor *supervisor = generation->owner;
+
+	if (generation != supervisor->next)
+		return;
+	supervisor->next = generation_free(supervisor->next);
+	if (supervisor->current)
+		return tell_ready(supervisor, "the new configuration is not in force: no worker "
+					      "could begin; ");
+	supervisor->failed = true;
+	ev_break(supervisor->household.loop, EVBREAK_ALL);
+}
+
+static void on_room(struct generation *generation)
+{
+	struct supervisor *supervisor = generation->owner;
+
+	if (supervisor->started && !supervisor->stopping)
+		listener_resume(&supervisor->listener);
+}
+
+static void on_kernel_lost(struct generation *generation)
+{
+	struct supervisor *supervisor = generation->owner;
+
+	if (supervisor->stopping)
+		return;
+	log_line(supervisor->household.log, LOG_ERR,
+		 "the kernel has no TLS module any more: ending, to be started anew with it");
+	stop(supervisor, 0);
+}
+
+static void on_over(struct generation *generation)
+{
+	struct supervisor *supervisor = generation->owner;
+
+	generation_free(generation);
+	end_if_over(supervisor);
+	on_room(generation);
+}
+
+static const struct generation_callbacks generation_callbacks = {
+	.ready = on_ready,
+	.stillborn = on_stillborn,
+	.room = on_room,
+	.kernel_lost = on_kernel_lost,
+	.over = on_over,
+};
+
+static bool add_generation(struct supervisor *supervisor, struct setup *setup,
+			   const struct kernel *kernel)
+{
+	supervisor->next = generation_free(supervisor->next);
+	supervisor->next = generation_new(&supervisor->household, setup, kernel, supervisor,
+					  &generation_callbacks);
+	return supervisor->next;
+}
+
+/* --- reload */
+
+static void log_each_line(struct log *log, char *text)
+{
+	char *rest = NULL;
+
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		log_line(log, LOG_ERR, "%s", line);
+}
+
+static struct setup *load_anew(struct supervisor *supervisor)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *errors = open_memstream(&text, &size);
+	struct setup *setup;
+
+	if (!errors)
+		return NULL;
+	setup = setup_load(supervisor->config, false, errors);
+	fclose(errors);
+	log_each_line(supervisor->household.log, text);
+	return setup;
+}
+
+static void on_hangup(EV_P_ ev_signal *signal, int events)
+{
+	struct supervisor *supervisor = signal->data;
+	struct kernel kernel;
+	struct setup *setup;
+
+	if (!supervisor->current)
+		return;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_us());
+	setup = load_anew(supervisor);
+	kernel_probe(&kernel);
+	if (setup && add_generation(supervisor, setup, &kernel))
+		return;
+	log_line(supervisor->household.log, LOG_ERR,
+		 "the new configuration has faults, the one before stays in force");
+	tell_ready(supervisor, "the new configuration has faults, the one before is in force; ");
+}
+
+/* --- the supervisor */
+
+static void on_pulse(EV_P_ ev_timer *timer, int events)
+{
+	struct supervisor *supervisor = container_of(timer, struct supervisor, pulse);
+	bool well = true;
+
+	for (struct list *at = supervisor->old.next; at != &supervisor->old; at = at->next)
+		generation_ping(container_of(at, struct generation, link));
+	if (supervisor->next)
+		generation_ping(supervisor->next);
+	if (supervisor->current)
+		well = generation_ping(supervisor->current);
+	if (well && supervisor->watchdog)
+		sd_notify(0, "WATCHDOG=1");
+}
+
+static void watch_signal(struct supervisor *supervisor, ev_signal *watcher, int number,
+			 void (*act)(EV_P_ ev_signal *, int))
+{
+	ev_signal_init(watcher, act, number);
+	watcher->data = supervisor;
+	ev_signal_start(supervisor->household.loop, watcher);
+}
+
+static bool make_household(struct supervisor *supervisor, struct log *log, bool restarts)
+{
+	struct household *household = &supervisor->household;
+
+	household->log = log;
+	household->restarts = restarts;
+	household->ledger = ledger_new();
+	household->loop = ev_loop_new(EVFLAG_NOENV);
+	if (!household->ledger || !household->loop ||
+	    watch_set_init(&household->watches, household->loop) < 0) {
+		log_line(log, LOG_ERR, "the service cannot be set up: %s", strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static bool start_nursery(struct supervisor *supervisor)
+{
+	struct household *household = &supervisor->household;
+
+	household->nursery = nursery_start(&supervisor->keeper);
+	if (household->nursery >= 0)
+		return true;
+	log_line(household->log, LOG_ERR, "cannot fork the resolvers' process: %s",
+		 strerror(-household->nursery));
+	return false;
+}
+
+static void watch_events(struct supervisor *supervisor)
+{
+	watch_signal(supervisor, &supervisor->terminate, SIGTERM, on_stop_signal);
+	watch_signal(supervisor, &supervisor->interrupt, SIGINT, on_stop_signal);
+	watch_signal(supervisor, &supervisor->hangup, SIGHUP, on_hangup);
+	ev_timer_init(&supervisor->pulse, on_pulse, PULSE, PULSE);
+	ev_timer_start(supervisor->household.loop, &supervisor->pulse);
+	supervisor->watchdog = sd_watchdog_enabled(0, NULL) > 0;
+}
+
+bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const char *config,
+		     struct log *log, int listening, bool managed)
+{
+	_cleanup_(setup_freep) struct setup *mine = setup;
+	struct kernel kernel;
+
+	*supervisor = (struct supervisor){ .config = config, .listening = listening,
+					   .listener.acceptable.fd = -1 };
+	supervisor->household.nursery = supervisor->household.watches.epoll = -1;
+	list_init(&supervisor->old);
+	if (listening < 0 || !make_household(supervisor, log, managed))
+		return false;
+	kernel_probe(&kernel);
+	env_log_kernel(&kernel, NULL, log);
+	if (!privileges_drop(log) || !start_nursery(supervisor))
+		return false;
+	watch_events(supervisor);
+	return add_generation(supervisor, steal_ptr(&mine), &kernel);
+}
+
+bool supervisor_run(struct supervisor *supervisor)
+{
+	ev_run(supervisor->household.loop, 0);
+	return !supervisor->failed;
+}
+
+void supervisor_deinit(struct supervisor *supervisor)
+{
+	struct household *household = &supervisor->household;
+
+	listener_stop(&supervisor->listener);
+	close_fd(&supervisor->listening);
+	generation_free(supervisor->next);
+	generation_free(supervisor->current);
+	while (!list_empty(&supervisor->old))
+		generation_free(list_first(&supervisor->old, struct generation, link));
+	watch_set_deinit(&household->watches);
+	if (household->loop)
+		ev_loop_destroy(household->loop);
+	close_fd(&household->nursery);
+	if (supervisor->keeper > 0)
+		waitpid(supervisor->keeper, NULL, 0);
+	ledger_free(household->ledger);
+}
