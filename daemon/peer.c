@@ -60,14 +60,14 @@ static void log_outcome(struct peer *peer, const struct request *request, bool d
 	const struct proto_error_info *error = proto_error_info(status->error);
 
 	if (error)
-		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->uid,
-			 request->call.host, request->call.port, proto_stage_name(status->stage),
-			 error->wire, status->message);
+		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s",
+			 peer->credentials.uid, request->call.host, request->call.port,
+			 proto_stage_name(status->stage), error->wire, status->message);
 	else
 		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE,
-			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s", peer->uid,
-			 request->call.host, request->call.port, session->address, session->version,
-			 session->cipher, session->verified_by,
+			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s",
+			 peer->credentials.uid, request->call.host, request->call.port,
+			 session->address, session->version, session->cipher, session->verified_by,
 			 (unsigned long long)session->timings.total,
 			 delivered ? "" : ", and the caller did not take it");
 }
@@ -96,7 +96,8 @@ static void request_done(struct request *request)
 
 static void carry_out_connect(struct peer *peer, struct proto_call *call)
 {
-	peer->request = request_new(peer->env, &call->connect, peer, request_done);
+	peer->request = request_new(peer->env, &peer->credentials, &call->connect, peer,
+				    request_done);
 	if (peer->request)
 		request_start(peer->request);
 	else
@@ -317,17 +318,18 @@ static void on_delivering_late(EV_P_ ev_timer *timer, int events)
 struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct peer *))
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
-	struct ucred credentials = { .uid = (uid_t)-1 };
-	socklen_t length = sizeof(credentials);
 
-	if (!peer) {
+	if (!peer || credentials_read(&peer->credentials, fd) < 0) {
+		if (peer)
+			credentials_deinit(&peer->credentials);
+		free(peer);
 		close_fd(&fd);
 		return NULL;
 	}
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
-	*peer = (struct peer){
-		.env = env, .fd = fd, .uid = credentials.uid, .owner = owner, .gone = gone
-	};
+	peer->env = env;
+	peer->fd = fd;
+	peer->owner = owner;
+	peer->gone = gone;
 	list_init(&peer->link);
 	turn_init(&peer->turn, &env->turns, on_turn);
 	proto_reader_init(&peer->reader, false);
@@ -357,6 +359,7 @@ struct peer *peer_free(struct peer *peer)
 	proto_writer_deinit(&peer->writer);
 	proto_reader_deinit(&peer->reader);
 	hang_up(peer);
+	credentials_deinit(&peer->credentials);
 	free(peer);
 	return NULL;
 }

@@ -25,12 +25,10 @@ static enum progress policy_begin(struct request *r)
 {
 	struct env *env = r->env;
 
+	/* Before anything is looked up: a name that is forbidden is not even asked for. */
+	if (access_check(env->config, r->caller, &r->call, NULL, &r->grant, &r->status) != PROTO_OK)
+		return FAILED;
 	env_refresh(env);
-	if (verify_is_none(&r->call.trust) && !env->config->service.allow_verify_none)
-		return fail(proto_status_set(&r->status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY,
-					     0,
-					     "verify: none is not allowed: AllowVerifyNone= in the "
-					     "configuration is off"));
 	if (trust_get(env->trust, &r->call.trust, &r->anchors, &r->status) != PROTO_OK)
 		return FAILED;
 	r->ssl = tls_session(env->tls, &r->call, &r->status);
@@ -97,8 +95,12 @@ static void connect_done(struct connect_race *race)
 	finish(r);
 }
 
+/* Whatever was asked for, and whoever answered: this is where it would go. */
 static enum progress connect_begin(struct request *r)
 {
+	if (access_filter(r->env->config, r->caller, &r->call, &r->addresses, &r->grant,
+			  &r->status) != PROTO_OK)
+		return FAILED;
 	for (uint32_t i = 0; i < r->addresses.n; i++)
 		address_set_port(&r->addresses.items[i], r->call.port);
 	connect_start(&r->race, &r->env->watches, &r->addresses, connect_done);
@@ -328,7 +330,8 @@ static void on_first_turn(EV_P_ ev_timer *timer, int events)
 		finish(r);
 }
 
-struct request *request_new(struct env *env, struct proto_connect *call, void *owner,
+struct request *request_new(struct env *env, const struct credentials *caller,
+			    struct proto_connect *call, void *owner,
 			    void (*done)(struct request *))
 {
 	struct request *r = calloc(1, sizeof(*r));
@@ -336,6 +339,7 @@ struct request *request_new(struct env *env, struct proto_connect *call, void *o
 	if (!r)
 		return NULL;
 	r->env = env;
+	r->caller = caller;
 	r->call = *call;
 	*call = (struct proto_connect){ 0 };
 	r->fd = r->race.fd = -1;

@@ -5,12 +5,15 @@
  */
 #pragma once
 
+#include "daemon/access.h"
 #include "daemon/connect.h"
 #include "daemon/env.h"
 #include "daemon/handshake.h"
 
 struct request {
 	struct env *env;
+	const struct credentials *caller; /* borrowed */
+	struct access_grant grant;
 	struct proto_connect call; /* what the caller asked for; owned */
 	unsigned int stage;	   /* row of the table of stages */
 	ev_timer first_turn;	   /* so that nothing happens inside request_start() */
@@ -31,8 +34,10 @@ struct request {
 	void (*done)(struct request *request);
 };
 
-/* Takes over what *call holds; NULL: no memory, and *call is as it was. */
-struct request *request_new(struct env *env, struct proto_connect *call, void *owner,
+/* Takes over what *call holds; NULL: no memory, and *call is as it was. caller is borrowed until
+ * request_free(). */
+struct request *request_new(struct env *env, const struct credentials *caller,
+			    struct proto_connect *call, void *owner,
 			    void (*done)(struct request *));
 /* At any time: cancels what is under way. A socket that was not taken is shut down. Takes and
  * returns NULL. */
