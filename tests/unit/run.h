@@ -32,6 +32,7 @@ void *__wrap_calloc(size_t n, size_t size)
 
 struct run {
 	struct theatre theatre;
+	struct credentials caller;	/* root, and of our own namespace */
 	struct request *request;
 	bool take, free_in_done;
 	bool done;
@@ -63,7 +64,7 @@ static inline struct request *new_request(struct run *run, const char *host)
 	struct request *request;
 
 	call.trust.ca = strdup("CA text");
-	request = request_new(&run->theatre.env, &call, run, on_done);
+	request = request_new(&run->theatre.env, &run->caller, &call, run, on_done);
 	assert_non_null(request);
 	assert_null(call.host);
 	assert_null(call.trust.ca);
