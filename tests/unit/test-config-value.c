@@ -31,7 +31,8 @@ static void check_number_edges(enum value_kind kind, unsigned int min, unsigned 
 	const struct {
 		long long number;
 		enum value_error error;
-	} edges[] = { { min, VALUE_OK }, { max, VALUE_OK }, { min - 1LL, VALUE_OUT_OF_RANGE },
+	} edges[] = { { min, VALUE_OK }, { max, VALUE_OK },
+		      { min - 1LL, min ? VALUE_OUT_OF_RANGE : VALUE_MALFORMED },
 		      { max + 1LL, VALUE_OUT_OF_RANGE } };
 
 	for (size_t i = 0; i < array_size(edges); i++) {
@@ -184,6 +185,10 @@ static void test_explanations(void **state)
 	} rows[] = {
 		{ { VALUE_FLAG, 0, 0 }, "xxx...\" is not yes or no" },
 		{ { VALUE_PATH, 1, 4095 }, "xxx...\" is not an absolute path" },
+		{ { VALUE_ACTION, 0, 0 }, "xxx...\" is not allow or deny" },
+		{ { VALUE_UIDS, 1, 1024 }, "xxx...\" is not 1 to 1024 bytes long" },
+		{ { VALUE_UIDS, 1, 4096 }, "xxx...\" is no user of this machine" },
+		{ { VALUE_GIDS, 1, 4096 }, "xxx...\" is no group of this machine" },
 		{ { VALUE_CIPHERS, 1, 1024 }, "xxx...\" is not 1 to 1024 bytes long" },
 		{ { VALUE_GROUPS, 1, 4095 }, "xxx\" is not a name that is known here" },
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* link: -Wl,--wrap=getgrnam */
+/* tests: daemon/config-check.c */
 #include "tests/unit/config-load.h"
 
 static void test_empty(void **state)
