@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/config-value.h"
 
+#include "daemon/config-list.h"
 #include "proto/limits.h"
 #include "proto/util.h"
 
@@ -43,6 +44,15 @@ static enum value_error parse_flag(const struct value_type *type, const struct n
 		}
 	}
 	return VALUE_MALFORMED;
+}
+
+static enum value_error parse_action(const struct value_type *type, const struct names *names,
+				     const char *text, void *field)
+{
+	if (strcmp(text, "allow") && strcmp(text, "deny"))
+		return VALUE_MALFORMED;
+	*(bool *)field = *text == 'd';
+	return VALUE_OK;
 }
 
 static enum value_error parse_count(const struct value_type *type, const struct names *names,
@@ -121,6 +131,16 @@ static enum value_error parse_path(const struct value_type *type, const struct n
 	return *text == '/' ? parse_text(type, names, text, field) : VALUE_MALFORMED;
 }
 
+static enum value_error parse_words(const struct value_type *type, const struct names *names,
+				    const char *text, void *field)
+{
+	_cleanup_free_ char *wrong = NULL;
+
+	if (!in_range(type, strlen(text)))
+		return VALUE_OUT_OF_RANGE;
+	return config_list_parse(type->kind, text, field, &wrong);
+}
+
 static const enum names_kind names_kinds[] = {
 	[VALUE_CIPHERS] = NAMES_CIPHERS,
 	[VALUE_GROUPS] = NAMES_GROUPS,
@@ -141,15 +161,22 @@ static enum value_error parse_list(const struct value_type *type, const struct n
 static const struct {
 	enum value_error (*parse)(const struct value_type *type, const struct names *names,
 				  const char *text, void *field);
-	const char *malformed;	/* NULL: names_known() tells */
+	const char *malformed;	/* NULL: explain_list() tells */
 	const char *range;
 	double scale;
 } kinds[] = {
 	[VALUE_FLAG] = { parse_flag, "is not yes or no", "", 1 },
+	[VALUE_ACTION] = { parse_action, "is not allow or deny", "", 1 },
 	[VALUE_COUNT] = { parse_count, "is not a whole number", "", 1 },
 	[VALUE_TIME] = { parse_time, "is not a time in whole milliseconds: seconds, or a number "
 				     "with ms, s or min", " seconds", 1000 },
 	[VALUE_PATH] = { parse_path, "is not an absolute path", " bytes long", 1 },
+	[VALUE_UIDS] = { parse_words, NULL, " bytes long", 1 },
+	[VALUE_GIDS] = { parse_words, NULL, " bytes long", 1 },
+	[VALUE_HOSTS] = { parse_words, NULL, " bytes long", 1 },
+	[VALUE_NETWORKS] = { parse_words, NULL, " bytes long", 1 },
+	[VALUE_PORTS] = { parse_words, NULL, " bytes long", 1 },
+	[VALUE_NAMES] = { parse_words, NULL, " bytes long", 1 },
 	[VALUE_CIPHERS] = { parse_list, NULL, " bytes long", 1 },
 	[VALUE_GROUPS] = { parse_list, NULL, " bytes long", 1 },
 	[VALUE_SIGALGS] = { parse_list, NULL, " bytes long", 1 },
@@ -159,6 +186,35 @@ enum value_error value_parse(const struct value_type *type, const struct names *
 			     const char *text, void *field)
 {
 	return *text ? kinds[type->kind].parse(type, names, text, field) : VALUE_EMPTY;
+}
+
+static bool is_words(const struct value_type *type)
+{
+	return kinds[type->kind].parse == parse_words;
+}
+
+void value_free(const struct value_type *type, void *field)
+{
+	if (is_words(type))
+		config_list_free(type->kind, field);
+	else if (type->kind == VALUE_PATH || kinds[type->kind].parse == parse_list)
+		free_pointer(field);
+}
+
+/* Which of the names or words is wrong; it is found once more, by the same means. */
+static void explain_list(const struct value_type *type, const struct names *names,
+			 const char *text, char *to, size_t size)
+{
+	_cleanup_free_ char *wrong = NULL;
+	struct config_words words = { 0 };
+
+	if (!is_words(type)) {
+		names_known(names, names_kinds[type->kind], text, to, size);
+		return;
+	}
+	config_list_parse(type->kind, text, &words, &wrong);
+	config_list_free(type->kind, &words);
+	snprintf(to, size, "%s", wrong ? wrong : "is wrong");
 }
 
 void value_explain(const struct value_type *type, const struct names *names, const char *text,
@@ -176,7 +232,7 @@ void value_explain(const struct value_type *type, const struct names *names, con
 		snprintf(to, size, "\"%.*s%s\" is not %.10g to %.10g%s", told, text, dots,
 			 type->min / scale, type->max / scale, kinds[type->kind].range);
 	else if (error == VALUE_MALFORMED && !malformed)
-		names_known(names, names_kinds[type->kind], text, to, size);
+		explain_list(type, names, text, to, size);
 	else
 		snprintf(to, size, "\"%.*s%s\" %s", told, text, dots,
 			 error == VALUE_NO_MEMORY ? "finds no memory" : malformed);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/config.h"
 
+#include "daemon/config-check.h"
 #include "daemon/config-lines.h"
 #include "daemon/config-value.h"
 #include "proto/limits.h"
@@ -33,6 +34,7 @@ struct key {
 #define OFFSET_Limits(field) offsetof(struct config, limits.field)
 #define OFFSET_Policy(field) offsetof(struct config_policy, field)
 #define OFFSET_Store(field) offsetof(struct config_store, field)
+#define OFFSET_Access(field) offsetof(struct config_access, field)
 
 static const struct key keys[] = {
 #define OPTION(section, key, field, kind, fallback, min, max, unit, sentence)			\
@@ -56,19 +58,31 @@ static bool set_defaults(const char *section, void *target)
 /* A section that bears a name fills an element of an array, others the configuration itself. */
 static const struct section {
 	const char *kind;
-	const char *late;	/* the key that can be judged only when all is read */
 	size_t size;		/* of an element; 0: it bears no name */
 	size_t array, n;	/* in struct config */
-	size_t name, where;	/* in an element */
+	size_t name;		/* in an element */
 } sections[] = {
 #define NAMED(type, array, n)									\
 	sizeof(struct type), offsetof(struct config, array), offsetof(struct config, n),	\
-	offsetof(struct type, name), offsetof(struct type, where)
+	offsetof(struct type, name)
 	{ "Service" },
 	{ "Limits" },
-	{ "Policy", "Ciphers", NAMED(config_policy, policies, n_policies) },
-	{ "Store", "File", NAMED(config_store, stores, n_stores) },
+	{ "Policy", NAMED(config_policy, policies, n_policies) },
+	{ "Store", NAMED(config_store, stores, n_stores) },
+	{ "Access", NAMED(config_access, access, n_access) },
 #undef NAMED
+};
+
+/* Keys that can be judged only when all is read, and where in an element it is kept where they
+ * stand. */
+static const struct late {
+	const char *section, *key;
+	size_t where;
+} lates[] = {
+	{ "Policy", "Ciphers", offsetof(struct config_policy, where) },
+	{ "Store", "File", offsetof(struct config_store, where) },
+	{ "Access", "Policies", offsetof(struct config_access, policies_where) },
+	{ "Access", "Stores", offsetof(struct config_access, stores_where) },
 };
 
 static void **array_of(const struct config *config, const struct section *section)
@@ -91,16 +105,26 @@ static char **text_at(void *element, size_t offset)
 	return (char **)((char *)element + offset);
 }
 
-/* The line that is being read becomes where the element is from; told: with a fault, NULL does. */
-static bool set_where(struct parser *parser, void *element, bool told)
+/*
+ * The line that is being read becomes where the key is from; key NULL: where all such keys of the
+ * section are from. told: with a fault, then that is NULL.
+ */
+static bool set_where(struct parser *parser, void *element, const char *key, bool told)
 {
 	const struct config_lines *lines = &parser->lines;
-	char **where = text_at(element, parser->section->where), *text = NULL;
 
-	if (!told && asprintf(&text, lines->line ? "%s:%u" : "%s", lines->path, lines->line) < 0)
-		return false;
-	free(*where);
-	*where = text;
+	for (size_t i = 0; i < array_size(lates); i++) {
+		char **where = text_at(element, lates[i].where), *text = NULL;
+
+		if (strcmp(lates[i].section, parser->section->kind) ||
+		    (key && strcmp(lates[i].key, key)))
+			continue;
+		if (!told &&
+		    asprintf(&text, lines->line ? "%s:%u" : "%s", lines->path, lines->line) < 0)
+			return false;
+		free(*where);
+		*where = text;
+	}
 	return true;
 }
 
@@ -130,7 +154,8 @@ static void *add_element(struct parser *parser, const char *name)
 	if (!*text_at(added, section->name))
 		return NULL;
 	++*n;
-	return set_defaults(section->kind, added) && set_where(parser, added, false) ? added : NULL;
+	return set_defaults(section->kind, added) && set_where(parser, added, NULL, false) ? added :
+											      NULL;
 }
 
 static void *open_section(struct parser *parser, const char *name)
@@ -220,8 +245,7 @@ static void on_entry(struct config_lines *lines, const char *name, const char *v
 	error = value_parse(&key->type, parser->names, value,
 			    (char *)parser->target + key->offset);
 	lines->no_memory |= error == VALUE_NO_MEMORY;
-	if (parser->section->late && !strcmp(name, parser->section->late))
-		lines->no_memory |= !set_where(parser, parser->target, error != VALUE_OK);
+	lines->no_memory |= !set_where(parser, parser->target, name, error != VALUE_OK);
 	if (error == VALUE_OK)
 		return;
 	value_explain(&key->type, parser->names, value, error, wrong, sizeof(wrong));
@@ -301,22 +325,6 @@ static bool set_built_in(struct parser *parser)
 	       add_built_in(parser, "Policy", "default") && add_built_in(parser, "Store", "system");
 }
 
-/* What cannot be seen before all is read. "system", the first, has the distribution's file. */
-static void check_stores(struct parser *parser)
-{
-	const struct config *config = parser->config;
-
-	for (size_t i = 1; i < config->n_stores; i++) {
-		const struct config_store *store = &config->stores[i];
-
-		if (store->file || !store->where)
-			continue;
-		fprintf(parser->lines.errors, "%s: File: is missing in [Store %s]\n", store->where,
-			store->name);
-		parser->lines.faults++;
-	}
-}
-
 static struct config *load(const char *directory, const char *file, FILE *errors, bool *good)
 {
 	_cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
@@ -338,7 +346,7 @@ static struct config *load(const char *directory, const char *file, FILE *errors
 		fputs("the configuration was not read: out of memory\n", errors);
 		return NULL;
 	}
-	check_stores(&parser);
+	parser.lines.faults += config_check(config, errors);
 	*good = !parser.lines.faults;
 	return steal_ptr(&config);
 }
@@ -359,10 +367,12 @@ static void free_elements(struct config *config, const struct section *section)
 		void *freed = element(config, section, i);
 
 		free(*text_at(freed, section->name));
-		free(*text_at(freed, section->where));
+		for (size_t k = 0; k < array_size(lates); k++)
+			if (!strcmp(lates[k].section, section->kind))
+				free(*text_at(freed, lates[k].where));
 		for (size_t k = 0; k < array_size(keys); k++)
 			if (!strcmp(keys[k].section, section->kind))
-				free(*text_at(freed, keys[k].offset));
+				value_free(&keys[k].type, (char *)freed + keys[k].offset);
 	}
 	free(*array_of(config, section));
 }

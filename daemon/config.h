@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/config-list.h"
 #include "proto/util.h"
 
 #include <stdbool.h>
@@ -23,7 +24,7 @@ struct config_policy {
 	char *ciphers;			/* TLS 1.2 cipher list */
 	char *groups;
 	char *signature_algorithms;
-	char *where;			/* of Ciphers, see below */
+	char *where;			/* of Ciphers, see above */
 };
 
 /* [Store NAME]: trust anchors, a file of PEM certificates. */
@@ -33,9 +34,26 @@ struct config_store {
 	char *where;			/* of File */
 };
 
+/*
+ * [Access NAME]: who may ask for what; the first that fits decides. An empty list is no condition,
+ * but of users and groups either will do.
+ */
+struct config_access {
+	char *name;
+	bool deny;
+	struct config_ids users, groups;
+	bool any_namespace;
+	struct config_words hosts;
+	struct config_ports ports;
+	struct config_words policies, stores;
+	struct config_networks addresses, not_addresses;
+	bool allow_verify_none;
+	unsigned int requests;		/* 0: as [Limits] says */
+	char *policies_where, *stores_where;
+};
+
 struct config {
 	struct {
-		bool allow_verify_none;
 		unsigned int workers;		/* 0: one for each processor */
 		bool tcp_no_delay;
 		bool tcp_keepalive;
@@ -56,6 +74,8 @@ struct config {
 	size_t n_policies;
 	struct config_store *stores;		/* "system" is always there, and first */
 	size_t n_stores;
+	struct config_access *access;	/* in the order of the files; none: see access.h */
+	size_t n_access;
 };
 
 /*

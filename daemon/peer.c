@@ -61,14 +61,14 @@ static void log_outcome(struct peer *peer, const struct request *request, bool d
 	const struct proto_error_info *error = proto_error_info(status->error);
 
 	if (error)
-		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->credentials.uid,
-			 request->call.host, request->call.port, proto_stage_name(status->stage),
-			 error->wire, status->message);
+		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s",
+			 peer->credentials.uid, request->call.host, request->call.port,
+			 proto_stage_name(status->stage), error->wire, status->message);
 	else
 		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE,
-			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s", peer->credentials.uid,
-			 request->call.host, request->call.port, session->address, session->version,
-			 session->cipher, session->verified_by,
+			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s",
+			 peer->credentials.uid, request->call.host, request->call.port,
+			 session->address, session->version, session->cipher, session->verified_by,
 			 (unsigned long long)session->timings.total,
 			 delivered ? "" : ", and the caller did not take it");
 }
@@ -360,18 +360,19 @@ struct peer *peer_new(struct env *env, int fd, unsigned int account, void *owner
 		      void (*gone)(struct peer *))
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
-	struct ucred credentials = { .uid = (uid_t)-1 };
-	socklen_t length = sizeof(credentials);
 
-	if (!peer) {
+	if (!peer || credentials_read(&peer->credentials, fd) < 0) {
+		if (peer)
+			credentials_deinit(&peer->credentials);
+		free(peer);
 		close_fd(&fd);
 		return NULL;
 	}
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
-	*peer = (struct peer){
-		.env = env, .fd = fd, .owner = owner, .gone = gone,
-		.credentials = { .uid = credentials.uid, .account = account },
-	};
+	peer->env = env;
+	peer->fd = fd;
+	peer->credentials.account = account;
+	peer->owner = owner;
+	peer->gone = gone;
 	list_init(&peer->link);
 	turn_init(&peer->turn, &env->turns, on_turn);
 	untaken_init(&peer->untaken, &env->watches, fd, on_taken);
@@ -403,6 +404,7 @@ struct peer *peer_free(struct peer *peer)
 	proto_writer_deinit(&peer->writer);
 	proto_reader_deinit(&peer->reader);
 	hang_up(peer);
+	credentials_deinit(&peer->credentials);
 	free(peer);
 	return NULL;
 }

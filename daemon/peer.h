@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/credentials.h"
 #include "daemon/request.h"
 #include "daemon/untaken.h"
 #include "proto/frame.h"
@@ -14,7 +15,7 @@ struct peer {
 	struct list link; /* the listener's */
 	struct turn turn; /* to carry out the next call */
 	int fd;
-	struct credentials credentials; /* at the time of its connect(2), told by the kernel */
+	struct credentials credentials;
 	ev_io readable, writable;
 	ev_timer reading; /* a begun message must be whole in time, an idle connection ends in time
 			   */
@@ -33,10 +34,9 @@ struct peer {
 };
 
 /*
- * Takes over fd, an accepted, non-blocking AF_UNIX stream; NULL: no memory, and fd is closed. account
- * is its user's (ledger.h). gone
- * is called once, as the last act of a callback from the loop, when the connection is over: the
- * owner frees the peer in it.
+ * Takes over fd, an accepted, non-blocking AF_UNIX stream; NULL: no memory, or the kernel does not
+ * say who called; fd is closed. account is its user's (ledger.h). gone is called once, as the last
+ * act of a callback from the loop, when the connection is over: the owner frees the peer in it.
  */
 struct peer *peer_new(struct env *env, int fd, unsigned int account, void *owner,
 		      void (*gone)(struct peer *));

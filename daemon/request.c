@@ -26,14 +26,12 @@ static enum progress policy_begin(struct request *r)
 {
 	struct env *env = r->env;
 
-	if (quota_admit(&r->charge, env, r->caller->account, 0, &r->status) != PROTO_OK)
+	/* Before anything is looked up: a name that is forbidden is not even asked for. */
+	if (access_check(env->config, r->caller, &r->call, NULL, &r->grant, &r->status) != PROTO_OK)
+		return FAILED;
+	if (quota_admit(&r->charge, env, r->caller->account, r->grant.requests, &r->status) != PROTO_OK)
 		return FAILED;
 	env_refresh(env);
-	if (verify_is_none(&r->call.trust) && !env->config->service.allow_verify_none)
-		return fail(proto_status_set(&r->status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY,
-					     0,
-					     "verify: none is not allowed: AllowVerifyNone= in the "
-					     "configuration is off"));
 	if (trust_get(env->trust, &r->call.trust, &r->anchors, &r->status) != PROTO_OK)
 		return FAILED;
 	r->ssl = tls_session(env->tls, &r->call, &r->status);
@@ -100,8 +98,12 @@ static void connect_done(struct connect_race *race)
 	finish(r);
 }
 
+/* Whatever was asked for, and whoever answered: this is where it would go. */
 static enum progress connect_begin(struct request *r)
 {
+	if (access_filter(r->env->config, r->caller, &r->call, &r->addresses, &r->grant,
+			  &r->status) != PROTO_OK)
+		return FAILED;
 	for (uint32_t i = 0; i < r->addresses.n; i++)
 		address_set_port(&r->addresses.items[i], r->call.port);
 	connect_start(&r->race, &r->env->watches, &r->addresses, connect_done);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/access.h"
 #include "daemon/connect.h"
 #include "daemon/credentials.h"
 #include "daemon/env.h"
@@ -13,6 +14,7 @@
 struct request {
 	struct env *env;
 	const struct credentials *caller; /* borrowed */
+	struct access_grant grant;
 	struct charge charge;
 	struct proto_connect call; /* what the caller asked for; owned */
 	unsigned int stage;	   /* row of the table of stages */
@@ -34,7 +36,8 @@ struct request {
 	void (*done)(struct request *request);
 };
 
-/* Takes over what *call holds; NULL: no memory, and *call is as it was. */
+/* Takes over what *call holds; NULL: no memory, and *call is as it was. caller is borrowed until
+ * request_free(). */
 struct request *request_new(struct env *env, const struct credentials *caller,
 			    struct proto_connect *call, void *owner,
 			    void (*done)(struct request *));

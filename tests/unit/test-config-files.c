@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=getgrnam */
 #include "tests/unit/config-load.h"
 
 #include <ini.h>

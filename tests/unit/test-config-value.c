@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "daemon/config-list.h"
 #include "daemon/config-value.h"
 #include "proto/util.h"
 
@@ -30,7 +31,8 @@ static void check_number_edges(enum value_kind kind, unsigned int min, unsigned 
 	const struct {
 		long long number;
 		enum value_error error;
-	} edges[] = { { min, VALUE_OK }, { max, VALUE_OK }, { min - 1LL, VALUE_OUT_OF_RANGE },
+	} edges[] = { { min, VALUE_OK }, { max, VALUE_OK },
+		      { min - 1LL, min ? VALUE_OUT_OF_RANGE : VALUE_MALFORMED },
 		      { max + 1LL, VALUE_OUT_OF_RANGE } };
 
 	for (size_t i = 0; i < array_size(edges); i++) {
@@ -85,11 +87,55 @@ static void check_flag_edges(enum value_kind kind, unsigned int min, unsigned in
 	}
 }
 
+static void check_action_edges(enum value_kind kind, unsigned int min, unsigned int max)
+{
+	union value value = { .flag = true };
+
+	assert_int_equal(parse(kind, min, max, "allow", &value), VALUE_OK);
+	assert_false(value.flag);
+	assert_int_equal(parse(kind, min, max, "deny", &value), VALUE_OK);
+	assert_true(value.flag);
+	assert_int_equal(parse(kind, min, max, "allow ", &value), VALUE_MALFORMED);
+	assert_int_equal(parse(kind, min, max, "", &value), VALUE_EMPTY);
+	assert_true(value.flag);
+}
+
+/* All lists are of one shape. A word that is good for all of them does not exist. */
+static void check_words_edges(enum value_kind kind, unsigned int min, unsigned int max)
+{
+	const char *word = kind == VALUE_NETWORKS ? "::1" : kind == VALUE_HOSTS ? "a" : "7";
+	const struct value_type type = { kind, min, max };
+	_cleanup_free_ char *text = malloc(max + 2);
+	struct config_words list = { 0 };
+
+	assert_non_null(text);
+	memset(text, ' ', max + 2);
+	memcpy(text, word, strlen(word));
+	text[max + 1] = '\0';
+	assert_int_equal(value_parse(&type, NULL, text, &list), VALUE_OUT_OF_RANGE);
+	assert_null(list.items);
+	text[max] = '\0';
+	assert_int_equal(value_parse(&type, NULL, text, &list), VALUE_OK);
+	assert_int_equal(list.n, 1);
+	assert_int_equal(value_parse(&type, NULL, " \t", &list), VALUE_EMPTY);
+	assert_int_equal(list.n, 1);
+	value_free(&type, &list);
+	assert_null(list.items);
+	assert_int_equal(list.n, 0);
+}
+
 static void (*const check_edges[])(enum value_kind kind, unsigned int min, unsigned int max) = {
 	[VALUE_FLAG] = check_flag_edges,
+	[VALUE_ACTION] = check_action_edges,
 	[VALUE_COUNT] = check_number_edges,
 	[VALUE_TIME] = check_number_edges,
 	[VALUE_PATH] = check_text_edges,
+	[VALUE_UIDS] = check_words_edges,
+	[VALUE_GIDS] = check_words_edges,
+	[VALUE_HOSTS] = check_words_edges,
+	[VALUE_NETWORKS] = check_words_edges,
+	[VALUE_PORTS] = check_words_edges,
+	[VALUE_NAMES] = check_words_edges,
 	[VALUE_CIPHERS] = check_text_edges,
 	[VALUE_GROUPS] = check_text_edges,
 	[VALUE_SIGALGS] = check_text_edges,
@@ -139,6 +185,10 @@ static void test_explanations(void **state)
 	} rows[] = {
 		{ { VALUE_FLAG, 0, 0 }, "xxx...\" is not yes or no" },
 		{ { VALUE_PATH, 1, 4095 }, "xxx...\" is not an absolute path" },
+		{ { VALUE_ACTION, 0, 0 }, "xxx...\" is not allow or deny" },
+		{ { VALUE_UIDS, 1, 1024 }, "xxx...\" is not 1 to 1024 bytes long" },
+		{ { VALUE_UIDS, 1, 4096 }, "xxx...\" is no user of this machine" },
+		{ { VALUE_GIDS, 1, 4096 }, "xxx...\" is no group of this machine" },
 		{ { VALUE_CIPHERS, 1, 1024 }, "xxx...\" is not 1 to 1024 bytes long" },
 		{ { VALUE_GROUPS, 1, 4095 }, "xxx\" is not a name that is known here" },
 	};

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=getgrnam */
+/* tests: daemon/config-check.c */
 #include "tests/unit/config-load.h"
 
 static void test_empty(void **state)
@@ -11,6 +13,7 @@ static void test_empty(void **state)
 	assert_int_equal(loaded.config->n_stores, 1);
 	assert_string_equal(loaded.config->policies[0].where, "built in");
 	assert_string_equal(loaded.config->stores[0].where, "built in");
+	assert_int_equal(loaded.config->n_access, 0);
 	assert_null(config_free(NULL));
 }
 
@@ -19,20 +22,29 @@ static void test_shipped(void **state)
 	_cleanup_(loaded_deinit) struct loaded as_is = load_file("conf/ktlsd.conf");
 	_cleanup_free_ char *text = shipped_settings();
 	_cleanup_(loaded_deinit) struct loaded uncommented = load(text);
-	const struct config_policy *example;
+	const struct config *config = as_is.config;
 
 	assert_string_equal(as_is.errors, "");
-	check_defaults(as_is.config);
-	assert_int_equal(as_is.config->n_policies, 1);
-	assert_int_equal(as_is.config->n_stores, 1);
+	check_defaults(config);
+	assert_int_equal(config->n_policies, 3);
+	assert_string_equal(config->policies[1].name, "strict");
+	assert_string_equal(config->policies[2].name, "xenserver");
+	assert_string_equal(config->policies[2].ciphers,
+			    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256");
+	assert_string_equal(config->policies[2].groups, "P-384");
+	assert_int_equal(config->n_stores, 1);
+	assert_int_equal(config->n_access, 1);
+	assert_string_equal(config->access[0].name, "ktls");
+	assert_int_equal(config->access[0].groups.n, 1);
+	assert_int_equal(config->access[0].groups.items[0], KTLS_GID);
+	assert_int_equal(config->access[0].not_addresses.n, 9);
+	assert_false(config->access[0].deny);
+	assert_false(config->access[0].allow_verify_none);
+	assert_false(config->access[0].any_namespace);
 	assert_string_equal(uncommented.errors, "");
 	check_defaults(uncommented.config);
-	assert_int_equal(uncommented.config->n_policies, 2);
-	example = &uncommented.config->policies[1];
-	assert_string_equal(example->name, "xenserver");
-	assert_string_equal(example->ciphers,
-			    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256");
-	assert_string_equal(example->groups, "P-384");
+	assert_int_equal(uncommented.config->n_policies, 3);
+	assert_int_equal(uncommented.config->access[0].hosts.n, 2);
 #define OPTION(section, key, field, kind, fallback, min, max, unit, sentence)			\
 	assert_non_null(strstr(text, "\n" #key "="));
 #include "daemon/options.def"
@@ -78,7 +90,58 @@ static void test_good(void **state)
 	assert_string_equal(strrchr(config->stores[1].where, ':'), ":13");
 }
 
+static void test_access(void **state)
+{
+	_cleanup_(loaded_deinit) struct loaded loaded = load(
+		"[Access second]\n"
+		"[Access first]\n"
+		"Action=deny\n"
+		"Users=root 0 1000 4294967294\n"
+		"Groups=ktls\t12\n"
+		"Groups=root\n"
+		"[Access second]\n"
+		"Hosts=example.org *.Example.ORG.\n"
+		"Addresses=any 192.0.2.1 2001:db8::/32 ::ffff:192.0.2.0/120\n"
+		"Ports=1 443 8000-65535\n"
+		"Policies=later default\n"
+		"Stores=system\n"
+		"Requests=5\n"
+		"AnyNamespace=yes\n"
+		"AllowVerifyNone=on\n"
+		"[Policy later]\n");
+	const struct config_access *second = &loaded.config->access[0],
+				   *first = &loaded.config->access[1];
+
+	assert_string_equal(loaded.errors, "");
+	assert_int_equal(loaded.config->n_access, 2);
+	assert_string_equal(second->name, "second");
+	assert_string_equal(first->name, "first");
+	assert_true(first->deny);
+	assert_int_equal(first->users.n, 4);
+	assert_int_equal(first->users.items[0], 0);
+	assert_int_equal(first->users.items[2], 1000);
+	assert_int_equal(first->users.items[3], UINT32_MAX - 1);
+	assert_int_equal(first->groups.n, 1);
+	assert_int_equal(first->groups.items[0], 0);
+	assert_false(second->deny);
+	assert_int_equal(second->hosts.n, 2);
+	assert_int_equal(second->addresses.n, 5);
+	assert_int_equal(second->addresses.items[4].family, AF_INET);
+	assert_int_equal(second->addresses.items[4].bits, 24);
+	assert_int_equal(second->ports.n, 3);
+	assert_int_equal(second->ports.items[2].first, 8000);
+	assert_int_equal(second->ports.items[2].last, 65535);
+	assert_string_equal(second->policies.items[0], "later");
+	assert_int_equal(second->stores.n, 1);
+	assert_int_equal(second->requests, 5);
+	assert_true(second->any_namespace);
+	assert_true(second->allow_verify_none);
+}
+
 #define NAME_64 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+#define NO_NETWORK " is neither an address, nor ADDRESS/BITS, nor any, localhost, link-local or multicast\n"
+#define NO_PORT " is neither a port nor a range of ports\n"
 
 static const struct {
 	const char *text;
@@ -89,7 +152,47 @@ static const struct {
 	{ "[service]\n", "1: [service]: there is no such section\n" },
 	{ "[]\n", "1: []: there is no such section\n" },
 	{ "[ Service]\n", "1: [ Service]: there is no such section\n" },
-	{ "[Access all]\n", "1: [Access all]: there is no such section\n" },
+	{ "[access all]\n", "1: [access all]: there is no such section\n" },
+	{ "[Access]\n", "1: [Access]: this section needs a name\n" },
+	{ "[Service]\nAllowVerifyNone=yes\n",
+	  "2: AllowVerifyNone: there is no such key in [Service]\n" },
+	{ "[Access a]\nAction=Allow\n", "2: Action: \"Allow\" is not allow or deny\n" },
+	{ "[Access a]\nUsers=root nobody-of-that-name 1\n",
+	  "2: Users: \"nobody-of-that-name\" is no user of this machine\n" },
+	{ "[Access a]\nUsers=4294967295\n",
+	  "2: Users: \"4294967295\" is no user of this machine\n" },
+	{ "[Access a]\nUsers=-1\n", "2: Users: \"-1\" is no user of this machine\n" },
+	{ "[Access a]\nGroups=none-of-that-name\n",
+	  "2: Groups: \"none-of-that-name\" is no group of this machine\n" },
+	{ "[Access a]\nGroups=18446744073709551616\n",
+	  "2: Groups: \"18446744073709551616\" is no group of this machine\n" },
+	{ "[Access a]\nGroups=\n", "2: Groups: has no value\n" },
+	{ "[Access a]\nHosts=*\n", "2: Hosts: \"*\" is neither a DNS name nor one behind *.\n" },
+	{ "[Access a]\nHosts=a.b *.*.b\n",
+	  "2: Hosts: \"*.*.b\" is neither a DNS name nor one behind *.\n" },
+	{ "[Access a]\nHosts=192.0.2.1\n",
+	  "2: Hosts: \"192.0.2.1\" is neither a DNS name nor one behind *.\n" },
+	{ "[Access a]\nHosts=a,b\n",
+	  "2: Hosts: \"a,b\" is neither a DNS name nor one behind *.\n" },
+	{ "[Access a]\nAddresses=10.0.0.0/33\n", "2: Addresses: \"10.0.0.0/33\"" NO_NETWORK },
+	{ "[Access a]\nAddresses=10.0.0/8\n", "2: Addresses: \"10.0.0/8\"" NO_NETWORK },
+	{ "[Access a]\nAddresses=10.0.0.0/\n", "2: Addresses: \"10.0.0.0/\"" NO_NETWORK },
+	{ "[Access a]\nAddresses=10.0.0.0/+8\n", "2: Addresses: \"10.0.0.0/+8\"" NO_NETWORK },
+	{ "[Access a]\nAddresses=::/129\n", "2: Addresses: \"::/129\"" NO_NETWORK },
+	{ "[Access a]\nAddresses=[::1]\n", "2: Addresses: \"[::1]\"" NO_NETWORK },
+	{ "[Access a]\nNotAddresses=any Localhost\n",
+	  "2: NotAddresses: \"Localhost\"" NO_NETWORK },
+	{ "[Access a]\nPorts=0\n", "2: Ports: \"0\"" NO_PORT },
+	{ "[Access a]\nPorts=1 65536\n", "2: Ports: \"65536\"" NO_PORT },
+	{ "[Access a]\nPorts=80-79\n", "2: Ports: \"80-79\"" NO_PORT },
+	{ "[Access a]\nPorts=80-\n", "2: Ports: \"80-\"" NO_PORT },
+	{ "[Access a]\nPorts=https\n", "2: Ports: \"https\"" NO_PORT },
+	{ "[Access a]\nPorts=80,81\n", "2: Ports: \"80,81\"" NO_PORT },
+	{ "[Access a]\nRequests=16385\n", "2: Requests: \"16385\" is not 0 to 16384\n" },
+	{ "[Access a]\nAnyNamespace=maybe\n", "2: AnyNamespace: \"maybe\" is not yes or no\n" },
+	{ "[Access a]\nPolicies=default p\xff q\nStores=none\n[Access b]\nStores=system x\n",
+	  "2: Policies: there is no [Policy p\\xff]\n2: Policies: there is no [Policy q]\n"
+	  "3: Stores: there is no [Store none]\n5: Stores: there is no [Store x]\n" },
 	{ "[Service x]\n", "1: [Service x]: this section bears no name\n" },
 	{ "[Policy]\n", "1: [Policy]: this section needs a name\n" },
 	{ "[Policy ]\n", "1: [Policy ]: this section needs a name\n" },
@@ -287,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_shipped),
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_access),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_all_faults_in_one_run),
 		cmocka_unit_test(test_where),

@@ -149,8 +149,8 @@ static void test_who_a_caller_is(void **state)
 		assert_int_equal(seteuid(0), 0);
 		caller_send(caller, GET_INFO);
 		expect_info(caller);
-		assert_int_equal(container_of(house->listener.peers.prev, struct peer, link)->uid,
-				 uids[i]);
+		assert_int_equal(container_of(house->listener.peers.prev, struct peer, link)
+					 ->credentials.uid, uids[i]);
 	}
 	house_free(house);
 }

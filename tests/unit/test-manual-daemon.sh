@@ -29,7 +29,7 @@ wanted_of_manual()
 			range = "Range: " $5 " to " $6
 		else if ($3 == "TIME")
 			range = "Range: " $5 / 1000 " to " $6 / 1000 " " $7
-		else if ($3 != "FLAG")
+		else if ($3 != "FLAG" && $3 != "ACTION")
 			range = "Length: " $5 " to " $6 " bytes"
 		print $1 "\t" $2 "\t" $8 "\t" $4 "\t" range
 	}' "$work/options"
@@ -59,26 +59,36 @@ found_in_manual()
 	' $CONF_PAGE
 }
 
-# Every key of the shipped file with its section, the comment above it, and its value there. What
-# stands in a section with another name than the built-in ones is an example.
+# Every key of the shipped file with its section, the comment above it, and its value there. Policies
+# with another name than the built-in one are not meant, nor are values of keys without a default.
 found_in_conf()
 {
-	awk '
+	awk -F '\t' '
+	NR == FNR { fallback[$1, $2] = $4; next }
 	/^#?\[/ {
 		section = $0
 		gsub(/[][#]/, "", section)
 		split(section, word, " ")
-		example = word[2] != "" && word[2] != "default" && word[2] != "system"
-		if (word[1] != "Store" && example)
+		if (word[1] == "Policy" && word[2] != "default")
 			section = ""
 		next
 	}
 	/^# / { sentence = substr($0, 3); next }
-	/^#[A-Za-z]+=/ && section != "" {
+	/^#?[A-Za-z]+=/ && section != "" {
+		sub(/^#/, "")
 		at = index($0, "=")
-		value = substr($0, at + 1)
-		print word[1] "\t" substr($0, 2, at - 2) "\t" sentence "\t" (example ? "" : value)
-	}' $CONF
+		key = substr($0, 1, at - 1)
+		value = fallback[word[1], key] == "" ? "" : substr($0, at + 1)
+		print word[1] "\t" key "\t" sentence "\t" value
+	}' "$work/wanted-conf" $CONF
+}
+
+# What the shipped file sets, as section and key.
+set_in_conf()
+{
+	awk '
+	/^\[/ { section = $0 }
+	/^[A-Za-z]/ { print section " " substr($0, 1, index($0, "=") - 1) }' $CONF
 }
 
 options > "$work/options"
@@ -95,8 +105,17 @@ found_in_conf > "$work/found-conf"
 same "the shipped ktlsd.conf: sections, keys, sentences and defaults" "$work/wanted-conf" \
 	"$work/found-conf"
 
-grep -v '^#' $CONF | grep -v '^\[.*\]$' | grep . > "$work/set"
-test_that "the shipped ktlsd.conf sets nothing" "$work/set"
+cat > "$work/wanted" << 'SET'
+[Policy strict] Ciphers
+[Policy strict] Groups
+[Policy strict] SignatureAlgorithms
+[Policy xenserver] Ciphers
+[Policy xenserver] Groups
+[Access ktls] Groups
+[Access ktls] NotAddresses
+SET
+set_in_conf > "$work/set"
+same "the shipped ktlsd.conf sets two policies and a rule" "$work/wanted" "$work/set"
 
 # mandoc looks for the pages that are referred to among those installed; ours are in the tree.
 for page in $PAGE $CONF_PAGE; do
@@ -157,14 +176,17 @@ AllowVerifyNone	daemon/options.def	AllowVerifyNone
 FACTS
 test_that "ktlsd(8): names, modes and signals of the sources" "$work/facts"
 
-# The shipped file with every setting in force is as good as the empty one. Its example of a store
-# needs a file.
+# The shipped file is good as it is and with every setting in force. Its example of a store needs a
+# file, and its rule a group, which comes with the installation.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=example -days 2 \
 	-keyout /dev/null -out "$work/ca.pem" 2> "$work/openssl" || cat "$work/openssl"
-sed 's/^#\([^ ]\)/\1/; s|^File=.*|File='"$work"'/ca.pem|' $CONF > "$work/uncommented.conf"
-"$KTLSD" --check-config --config "$work/uncommented.conf" > "$work/check" 2>&1 ||
-	echo "exit status $?" >> "$work/check"
-test_that "the shipped ktlsd.conf, uncommented, passes --check-config" "$work/check"
+sed "s/^Groups=ktls/Groups=$(id -gn)/" $CONF > "$work/as-is.conf"
+sed 's/^#\([^ ]\)/\1/; s|^File=.*|File='"$work"'/ca.pem|' "$work/as-is.conf" > "$work/uncommented.conf"
+for file in as-is uncommented; do
+	"$KTLSD" --check-config --config "$work/$file.conf" > "$work/check" 2>&1 ||
+		echo "exit status $?" >> "$work/check"
+	test_that "the shipped ktlsd.conf, $file, passes --check-config" "$work/check"
+done
 
 # Faults of every kind are told in one run, with the line of the key: by the check as by the start,
 # which ends there.
@@ -190,6 +212,11 @@ Ciphers=AES128-SHA
 File=/nonexistent/ca.pem
 [Store no-certificate]
 File=/dev/null
+[Access a]
+Users=nobody-of-that-name
+Ports=443-80
+Policies=p none
+Stores=none system
 FAULTS
 cat > "$work/wanted" << 'FAULTS'
 1: NoDelay
@@ -205,6 +232,10 @@ cat > "$work/wanted" << 'FAULTS'
 17: Ciphers
 19: File
 21: File
+23: Users
+24: Ports
+25: Policies
+26: Stores
 1
 FAULTS
 for run in --check-config "--socket $work/socket"; do

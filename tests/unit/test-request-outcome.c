@@ -132,8 +132,11 @@ static void test_verify_none_needs_permission(void **state)
 	struct run run;
 
 	for (int allowed = 0; allowed < 2; allowed++) {
+		struct config_access rule = { .allow_verify_none = allowed };
+
 		run_init(&run);
-		run.theatre.config.service.allow_verify_none = allowed;
+		run.theatre.config.access = &rule;
+		run.theatre.config.n_access = 1;
 		run.request = new_request(&run, "127.0.0.1");
 		run.request->call.trust.verify = PROTO_VERIFY_NONE;
 		run_to_done(&run, "127.0.0.1");
