@@ -2,6 +2,7 @@
 #include "daemon/env.h"
 
 #include "daemon/clock.h"
+#include "daemon/events.h"
 
 #include <string.h>
 
@@ -14,7 +15,8 @@ static void log_kernel(struct env *env, const struct kernel *before)
 		return;
 	if (!kernel_takes_any(&env->kernel)) {
 		kernel_unavailable(&env->kernel, &status);
-		log_line(env->log, LOG_WARNING, "%s", status.message);
+		log_record(env->log, LOG_WARNING, EVENT_KERNEL_TLS_UNAVAILABLE, NULL, 0, "%s",
+			   status.message);
 		return;
 	}
 	for (size_t i = 0; i < n_ciphers; i++)
