@@ -108,9 +108,9 @@ grep -n '@' $CATALOG | grep -vE '^[0-9]+:([^@]*@KTLSD_[A-Z0-9_]+@)+[^@]*$' > "$w
 test_that "every @ of the catalog encloses a field" "$work/at"
 
 # The catalog tells of errors by their names, all but those of a call that is no request.
-sed -n 's/^ERROR([A-Z_]*, [0-9]*, "io\.ktlsd\.\([A-Za-z]*\)".*/\1/p' proto/error.def |
+sed -n '/Interface\|Method/d; s/^ERROR([A-Z_]*, [0-9]*, "[a-z.]*\.\([A-Za-z]*\)".*/\1/p' proto/error.def |
 while read -r error; do
-	grep -q "\b$error\b" $CATALOG || echo "$error"
+	grep -qE "^([A-Za-z]+, )*$error[,:]" $CATALOG || echo "$error"
 done > "$work/errors"
 test_that "the catalog says who can mend which error" "$work/errors"
 

@@ -197,9 +197,10 @@ struct crowd {
 	_Atomic unsigned int taken, waiting;
 };
 
+/* More tries than there are to be had, and enough that they meet. */
 #define CROWD 4
-#define TRIES 50000
-#define CROWD_BURST 150000
+#define TRIES 4000000
+#define CROWD_BURST 15000000
 
 /* All at one time, so that the number of those who get one is known. */
 static void *take_many(void *arg)
