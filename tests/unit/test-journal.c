@@ -192,14 +192,17 @@ static void test_cut(void **state)
 static void test_without_another_descriptor(void **state)
 {
 	_cleanup_(scene_deinit) struct scene scene;
+	struct rlimit files;
 	int status;
 	pid_t pid;
 
 	scene_init(&scene);
 	journald_run(&scene.journald);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
 	pid = fork();
 	if (pid == 0) {
-		setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, 0 });
+		files.rlim_cur = 0;
+		setrlimit(RLIMIT_NOFILE, &files);
 		_exit(!(open("/dev/null", O_RDONLY) < 0 && send_message(&scene, "child")));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
