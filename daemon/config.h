@@ -64,6 +64,7 @@ struct config {
 		unsigned int requests;		/* under way, in all */
 		unsigned int user_requests;
 		unsigned int user_requests_per_sec, user_requests_burst;
+		unsigned int user_records_per_sec, user_records_burst;
 		unsigned int undelivered;	/* sockets handed over and not taken, in all */
 		unsigned int user_undelivered;
 		unsigned int resolvers;		/* look-ups at the same time */

@@ -2,6 +2,7 @@
 #include "daemon/env.h"
 
 #include "daemon/clock.h"
+#include "daemon/events.h"
 
 #include <string.h>
 
@@ -13,7 +14,8 @@ void env_log_kernel(const struct kernel *kernel, const struct kernel *before, st
 		return;
 	if (!kernel_takes_any(kernel)) {
 		kernel_unavailable(kernel, &status);
-		log_line(log, LOG_WARNING, "%s", status.message);
+		log_record(log, LOG_WARNING, EVENT_KERNEL_TLS_UNAVAILABLE, NULL, 0, "%s",
+			   status.message);
 		return;
 	}
 	for (size_t i = 0; i < n_ciphers; i++)

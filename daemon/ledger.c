@@ -42,7 +42,7 @@ unsigned int ledger_in_all(const struct ledger *ledger, enum quota quota)
 /* A rate is a point in time up to which its user has used it (rate.h). */
 static bool recovered(const struct ledger_account *account, uint64_t now_us)
 {
-	return account->request_rate <= now_us && account->record_rate <= now_us;
+	return account->request_rate <= now_us && account->records.rate <= now_us;
 }
 
 /* Whether somebody else may have this account. */
@@ -88,8 +88,8 @@ unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us)
 	if (!account->known || account->uid != uid) {
 		account->uid = uid;
 		account->known = true;
-		account->request_rate = account->record_rate = 0;
-		account->unrecorded = 0;
+		account->request_rate = account->records.rate = 0;
+		account->records.suppressed = 0;
 	}
 	account->connections++;
 	return at;

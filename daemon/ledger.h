@@ -26,13 +26,19 @@ enum quota {
 	N_QUOTAS
 };
 
+/* What the log may hold of one user. */
+struct record_share {
+	_Atomic uint64_t rate;
+	_Atomic unsigned long suppressed;	/* since the last record that was written */
+};
+
 struct ledger {
 	struct ledger_account {
 		uid_t uid;
 		bool known;			/* was somebody's, and is found by his uid */
 		unsigned int connections;	/* the supervisor alone has to do with this */
-		_Atomic uint64_t request_rate, record_rate; /* see rate.h */
-		_Atomic unsigned int unrecorded;
+		_Atomic uint64_t request_rate;	/* see rate.h */
+		struct record_share records;
 	} accounts[LEDGER_ACCOUNTS];
 	_Atomic unsigned int taken[LEDGER_ACCOUNTS][N_QUOTAS][LEDGER_SEATS];
 	_Atomic unsigned int in_all[N_QUOTAS][LEDGER_SEATS];

@@ -17,7 +17,7 @@
 _Static_assert(LOG_LINE_MAX <= PIPE_BUF, "a line must fit into one write to a pipe");
 
 /* JOURNAL_STREAM is inherited, wherever stderr went in between: it must name this very file. */
-static bool is_journal(const struct stat *st)
+static bool leads_to_journal(const struct stat *st)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	uintmax_t device, inode;
@@ -48,7 +48,9 @@ void log_init(struct log *log, int fd)
 	if (fstat(fd, &st) < 0)
 		return;
 	log->fd = fd;
-	log->journal = is_journal(&st);
+	log->is_journal = leads_to_journal(&st);
+	if (log->is_journal)
+		journal_init(&log->journal, JOURNAL_SOCKET);
 	log->is_socket = S_ISSOCK(st.st_mode);
 	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
 		return;
@@ -63,6 +65,8 @@ void log_deinit(struct log *log)
 {
 	if (log->own_fd)
 		close_fd(&log->fd);
+	if (log->is_journal)
+		journal_deinit(&log->journal);
 	*log = (struct log){ .fd = -1 };
 }
 
@@ -87,17 +91,57 @@ static bool put(const struct log *log, const char *line, size_t length)
 	return n == (ssize_t)length;
 }
 
-static bool put_text(const struct log *log, int priority, const char *text)
+/* What is to be logged, its text as it was formatted. */
+struct line {
+	int priority;
+	const char *message_id;
+	const struct log_field *fields;
+	size_t n;
+	const char *text;
+};
+
+static bool put_text(const struct log *log, const struct line *line)
 {
-	char line[LOG_LINE_MAX];
+	char text[LOG_LINE_MAX];
 	size_t length = 0;
 
-	if (log->journal)
-		length = snprintf(line, sizeof(line), "<%d>", LOG_PRI(priority));
-	proto_escape(line + length, sizeof(line) - length - 1, text);
-	length += strlen(line + length);
-	line[length++] = '\n';
-	return put(log, line, length);
+	if (log->is_journal)
+		length = snprintf(text, sizeof(text), "<%d>", LOG_PRI(line->priority));
+	proto_escape(text + length, sizeof(text) - length - 1, line->text);
+	length += strlen(text + length);
+	text[length++] = '\n';
+	return put(log, text, length);
+}
+
+static void add(struct journal_entry *entry, const char *name, const char *value)
+{
+	char safe[LOG_VALUE_MAX + 1];
+
+	if (!value || !*value)
+		return;
+	proto_escape(safe, sizeof(safe), value);
+	journal_add(entry, name, safe);
+}
+
+static bool put_entry(const struct log *log, const struct line *line)
+{
+	struct journal_entry entry;
+	char priority[] = { '0' + LOG_PRI(line->priority), '\0' }, text[LOG_LINE_MAX];
+
+	entry.n = 0;
+	proto_escape(text, sizeof(text), line->text);
+	journal_add(&entry, "MESSAGE", text);
+	add(&entry, "PRIORITY", priority);
+	add(&entry, "SYSLOG_IDENTIFIER", "ktlsd");
+	add(&entry, "MESSAGE_ID", line->message_id);
+	for (size_t i = 0; i < line->n; i++)
+		add(&entry, line->fields[i].name, line->fields[i].value);
+	return journal_send(&log->journal, &entry);
+}
+
+static bool put_line(const struct log *log, const struct line *line)
+{
+	return (log->is_journal && put_entry(log, line)) || put_text(log, line);
 }
 
 static bool tell_dropped(struct log *log)
@@ -108,22 +152,44 @@ static bool tell_dropped(struct log *log)
 		return true;
 	snprintf(text, sizeof(text), "%lu lines of this log are lost: nobody took them",
 		 log->dropped);
-	if (!put_text(log, LOG_WARNING, text))
+	if (!put_line(log, &(struct line){ .priority = LOG_WARNING, .text = text }))
 		return false;
 	log->dropped = 0;
 	return true;
 }
 
+/* The line's text is made here; what is cut will be cut, and marked so, when it is escaped. */
+__attribute__((format(printf, 3, 0)))
+static void write_line(struct log *log, struct line line, const char *format, va_list args)
+{
+	char text[LOG_LINE_MAX + 1];
+	int kept = errno;
+
+	vsnprintf(text, sizeof(text), format, args);
+	line.text = text;
+	if (!tell_dropped(log) || !put_line(log, &line))
+		log->dropped++;
+	errno = kept;
+}
+
 void log_line(struct log *log, int priority, const char *format, ...)
 {
-	char text[LOG_LINE_MAX + 1];	/* what is cut here will be cut, and marked so, there */
-	int kept = errno;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	write_line(log, (struct line){ .priority = priority }, format, args);
 	va_end(args);
-	if (!tell_dropped(log) || !put_text(log, priority, text))
-		log->dropped++;
-	errno = kept;
+}
+
+void log_record(struct log *log, int priority, const char *message_id,
+		const struct log_field *fields, size_t n, const char *format, ...)
+{
+	struct line line = {
+		.priority = priority, .message_id = message_id, .fields = fields, .n = n
+	};
+	va_list args;
+
+	va_start(args, format);
+	write_line(log, line, format, args);
+	va_end(args);
 }

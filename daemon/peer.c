@@ -3,6 +3,7 @@
 
 #include "daemon/hurry.h"
 #include "daemon/quota.h"
+#include "daemon/record.h"
 #include "proto/message.h"
 
 #include <sys/socket.h>
@@ -54,31 +55,12 @@ static void reply_session(struct peer *peer, struct request *request)
 
 /* --- calls */
 
-static void log_outcome(struct peer *peer, const struct request *request, bool delivered)
-{
-	const struct proto_status *status = &request->status;
-	const struct proto_session *session = &request->session;
-	const struct proto_error_info *error = proto_error_info(status->error);
-
-	if (error)
-		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s",
-			 peer->credentials.uid, request->call.host, request->call.port,
-			 proto_stage_name(status->stage), error->wire, status->message);
-	else
-		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE,
-			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s",
-			 peer->credentials.uid, request->call.host, request->call.port,
-			 session->address, session->version, session->cipher, session->verified_by,
-			 (unsigned long long)session->timings.total,
-			 delivered ? "" : ", and the caller did not take it");
-}
-
 /* The end of the request under way, once its reply is out or never will be. */
 static void conclude(struct peer *peer, bool delivered)
 {
 	if (!peer->answered)
 		return;
-	log_outcome(peer, peer->request, delivered);
+	record_request(peer->env->log, peer->uid, peer->request, delivered, 0);
 	peer->answered = false;
 	peer->request = request_free(peer->request);
 }

@@ -30,6 +30,7 @@ struct request {
 	int fd; /* the TCP socket, from connect on */
 	struct handshake handshake;
 
+	const char *rule;	      /* the access rule that allowed it; borrowed; NULL: none */
 	struct proto_status status;   /* the outcome */
 	struct proto_session session; /* the facts, if the outcome is PROTO_OK */
 	void *owner;

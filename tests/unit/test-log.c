@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include "tests/unit/journald.h"
+
 #include "daemon/log.h"
-#include "proto/util.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
 
 /* A pair of descriptors: what is written to the log can be read at the other end. */
 struct wire {
@@ -80,6 +71,21 @@ static void set_journal_stream(int fd, int inode_offset, const char *rest)
 	setenv("JOURNAL_STREAM", value, 1);
 }
 
+/* A log whose stderr is the wire, and that is the journal's; journald's own socket is at path, and
+ * not that of this machine. */
+static void log_init_journal(struct log *log, const struct wire *wire, const char *path)
+{
+	set_journal_stream(wire->writer, 0, "");
+	log_init(log, wire->writer);
+	unsetenv("JOURNAL_STREAM");
+	assert_true(log->is_journal);
+	assert_string_equal(log->journal.address.sun_path, "/run/systemd/journal/socket");
+	journal_deinit(&log->journal);
+	assert_true(journal_init(&log->journal, path));
+}
+
+#define NO_JOURNALD "/nonexistent/socket"
+
 static void test_plain(void **state)
 {
 	_cleanup_(wire_deinit) struct wire wire = wire_pipe();
@@ -112,6 +118,7 @@ static void test_journal(void **state)
 
 		set_journal_stream(wire.writer, cases[i].inode_offset, cases[i].rest);
 		log_init(&log, wire.writer);
+		strcpy(log.journal.address.sun_path, NO_JOURNALD);
 		log_line(&log, LOG_WARNING | LOG_DAEMON, "x");
 		assert_string_equal(drain(&wire, text, sizeof(text)), cases[i].line);
 	}
@@ -125,9 +132,7 @@ static void test_escaped(void **state)
 	_cleanup_(log_deinit) struct log log;
 	char text[256];
 
-	set_journal_stream(wire.writer, 0, "");
-	log_init(&log, wire.writer);
-	unsetenv("JOURNAL_STREAM");
+	log_init_journal(&log, &wire, NO_JOURNALD);
 	log_line(&log, LOG_INFO, "host %s", "x\n<0>owned\r\x1b[31m\x7f\xff \xc3\xa4");
 	assert_string_equal(drain(&wire, text, sizeof(text)),
 			    "<6>host x\\x0a<0>owned\\x0d\\x1b[31m\\x7f\\xff \xc3\xa4\n");
@@ -272,6 +277,154 @@ static void test_nowhere(void **state)
 	close(fd);
 }
 
+/* --- entries */
+
+struct scene {
+	struct wire wire;
+	struct journald journald;
+	struct log log;
+	struct heard heard;
+};
+
+static void scene_init(struct scene *scene)
+{
+	scene->wire = wire_socket();
+	journald_init(&scene->journald);
+	journald_run(&scene->journald);
+	log_init_journal(&scene->log, &scene->wire, scene->journald.path);
+}
+
+static void scene_deinit(struct scene *scene)
+{
+	log_deinit(&scene->log);
+	journald_deinit(&scene->journald);
+	wire_deinit(&scene->wire);
+}
+
+static void expect_stream(struct scene *scene, const char *text)
+{
+	char buffer[4096];
+
+	assert_string_equal(drain(&scene->wire, buffer, sizeof(buffer)), text);
+}
+
+#define ID "0123456789abcdef0123456789abcdef"
+
+static void test_entry_of_a_line(void **state)
+{
+	_cleanup_(scene_deinit) struct scene scene;
+
+	scene_init(&scene);
+	errno = ENOTTY;
+	log_line(&scene.log, LOG_ERR | LOG_DAEMON, "host %s", "x\nPRIORITY=0\nMESSAGE=owned");
+	assert_int_equal(errno, ENOTTY);
+	assert_true(journald_read(&scene.journald, &scene.heard));
+	assert_int_equal(scene.heard.n, 3);
+	expect_field(&scene.heard, "MESSAGE", "host x\\x0aPRIORITY=0\\x0aMESSAGE=owned");
+	expect_field(&scene.heard, "PRIORITY", "3");
+	expect_field(&scene.heard, "SYSLOG_IDENTIFIER", "ktlsd");
+	assert_int_equal(journald_drain(&scene.journald, &scene.heard), 0);
+	expect_stream(&scene, "");
+}
+
+static void test_entry_of_a_record(void **state)
+{
+	_cleanup_(scene_deinit) struct scene scene;
+	char longest[LOG_VALUE_MAX + 1], longer[LOG_VALUE_MAX + 2];
+	const struct log_field fields[] = {
+		{ "KTLSD_A", "x\nPRIORITY=0" }, { "KTLSD_B", NULL }, { "KTLSD_C", "" },
+		{ "KTLSD_D", longest }, { "KTLSD_E", longer }, { "KTLSD_F", "=" },
+	};
+
+	memset(longest, 'x', sizeof(longest));
+	longest[LOG_VALUE_MAX] = '\0';
+	memset(longer, 'x', sizeof(longer));
+	longer[LOG_VALUE_MAX + 1] = '\0';
+	scene_init(&scene);
+	errno = ENOTTY;
+	log_record(&scene.log, LOG_NOTICE, ID, fields, array_size(fields), "%d sentences", 2);
+	assert_int_equal(errno, ENOTTY);
+	assert_true(journald_read(&scene.journald, &scene.heard));
+	assert_int_equal(scene.heard.n, 8);
+	expect_field(&scene.heard, "MESSAGE", "2 sentences");
+	expect_field(&scene.heard, "PRIORITY", "5");
+	expect_field(&scene.heard, "MESSAGE_ID", ID);
+	expect_field(&scene.heard, "KTLSD_A", "x\\x0aPRIORITY=0");
+	expect_field(&scene.heard, "KTLSD_D", longest);
+	strcpy(longer + LOG_VALUE_MAX - 3, "...");
+	expect_field(&scene.heard, "KTLSD_E", longer);
+	expect_field(&scene.heard, "KTLSD_F", "=");
+	expect_stream(&scene, "");
+}
+
+static void test_record_on_stderr(void **state)
+{
+	_cleanup_(wire_deinit) struct wire wire = wire_pipe();
+	_cleanup_(log_deinit) struct log log;
+	const struct log_field field = { "KTLSD_A", "a" };
+	char text[256];
+
+	log_init(&log, wire.writer);
+	log_record(&log, LOG_NOTICE, ID, &field, 1, "%d sentences", 2);
+	log_record(&log, LOG_NOTICE, NULL, NULL, 0, "and one");
+	assert_string_equal(drain(&wire, text, sizeof(text)), "2 sentences\nand one\n");
+}
+
+/* Where journald's socket does not take it, its stream may. */
+static void test_journald_is_away(void **state)
+{
+	_cleanup_(scene_deinit) struct scene scene;
+	const struct log_field field = { "KTLSD_A", "a" };
+
+	scene_init(&scene);
+	for (int i = 0; i < 2; i++) {
+		journald_die(&scene.journald);
+		log_record(&scene.log, LOG_NOTICE, ID, &field, 1, "sentence");
+		expect_stream(&scene, "<5>sentence\n");
+		journald_run(&scene.journald);
+		log_record(&scene.log, LOG_NOTICE, ID, &field, 1, "sentence");
+		expect_stream(&scene, "");
+		assert_true(journald_read(&scene.journald, &scene.heard));
+		expect_field(&scene.heard, "KTLSD_A", "a");
+	}
+	assert_int_equal(scene.log.dropped, 0);
+}
+
+/* Neither takes any: what is lost is told when one does again. */
+static void test_journald_does_not_read(void **state)
+{
+	static char stream[4 << 20];
+	_cleanup_(scene_deinit) struct scene scene;
+	char told[80];
+
+	scene_init(&scene);
+	alarm(20);
+	for (int i = 0; i < 100000 && scene.log.dropped < 3; i++)
+		log_record(&scene.log, LOG_NOTICE, ID, NULL, 0, "sentence");
+	alarm(0);
+	assert_int_equal(scene.log.dropped, 3);
+	assert_string_not_equal(drain(&scene.wire, stream, sizeof(stream)), "");
+	assert_true(journald_drain(&scene.journald, &scene.heard) > 0);
+	log_record(&scene.log, LOG_NOTICE, ID, NULL, 0, "next");
+	assert_int_equal(scene.log.dropped, 0);
+	assert_true(journald_read(&scene.journald, &scene.heard));
+	snprintf(told, sizeof(told), "%d lines of this log are lost: nobody took them", 3);
+	expect_field(&scene.heard, "MESSAGE", told);
+	expect_field(&scene.heard, "PRIORITY", "4");
+	assert_true(journald_read(&scene.journald, &scene.heard));
+	expect_field(&scene.heard, "MESSAGE", "next");
+}
+
+static void test_nothing_stays_open(void **state)
+{
+	size_t descriptors = count_descriptors();
+	struct scene scene;
+
+	scene_init(&scene);
+	scene_deinit(&scene);
+	assert_int_equal(count_descriptors(), descriptors);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +439,12 @@ int main(void)
 		cmocka_unit_test(test_reader_gone),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_nowhere),
+		cmocka_unit_test(test_entry_of_a_line),
+		cmocka_unit_test(test_entry_of_a_record),
+		cmocka_unit_test(test_record_on_stderr),
+		cmocka_unit_test(test_journald_is_away),
+		cmocka_unit_test(test_journald_does_not_read),
+		cmocka_unit_test(test_nothing_stays_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

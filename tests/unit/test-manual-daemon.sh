@@ -172,6 +172,9 @@ STOPPING=1	daemon/server.c	STOPPING=1
 ktlsd-nursery	daemon/nursery.c	ktlsd-nursery
 ktlsd-keeper	daemon/nursery.c	ktlsd-keeper
 JOURNAL_STREAM	daemon/log.c	JOURNAL_STREAM
+/run/systemd/journal/socket	daemon/journal.h	JOURNAL_SOCKET "/run/systemd/journal/socket"
+SYSLOG_IDENTIFIER=ktlsd	daemon/log.c	"SYSLOG_IDENTIFIER", "ktlsd"
+cut to 256 bytes	daemon/log.h	LOG_VALUE_MAX 256
 AllowVerifyNone	daemon/options.def	AllowVerifyNone
 FACTS
 test_that "ktlsd(8): names, modes and signals of the sources" "$work/facts"

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/record.h"
+
+#include "daemon/events.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct record {
+	uid_t uid;
+	const struct request *request;
+	bool delivered;
+	unsigned long suppressed;
+};
+
+/* What a value that is not text is written into. */
+#define SCRATCH_MAX 24
+
+/* --- values: NULL or empty, and the field is left out */
+
+static const char *text_at(const struct record *record, size_t where, char *scratch)
+{
+	return (const char *)record->request + where;
+}
+
+static const char *pointer_at(const struct record *record, size_t where, char *scratch)
+{
+	return *(const char *const *)text_at(record, where, scratch);
+}
+
+static const char *number(unsigned long long n, char *scratch)
+{
+	snprintf(scratch, SCRATCH_MAX, "%llu", n);
+	return scratch;
+}
+
+/* A duration; 0: there was none. */
+static const char *usec_at(const struct record *record, size_t where, char *scratch)
+{
+	uint64_t usec = *(const uint64_t *)text_at(record, where, scratch);
+
+	return usec ? number(usec, scratch) : NULL;
+}
+
+static const char *method(const struct record *record, size_t where, char *scratch)
+{
+	return "Connect";
+}
+
+static const char *uid(const struct record *record, size_t where, char *scratch)
+{
+	return number(record->uid, scratch);
+}
+
+static const char *port(const struct record *record, size_t where, char *scratch)
+{
+	return number(record->request->call.port, scratch);
+}
+
+static const char *policy(const struct record *record, size_t where, char *scratch)
+{
+	return record->request->call.policy.name ?: "default";
+}
+
+static const char *stage(const struct record *record, size_t where, char *scratch)
+{
+	return proto_stage_name(record->request->status.stage);
+}
+
+/* "CertificateRejected" of "io.ktlsd.CertificateRejected". */
+static const char *outcome(const struct record *record, size_t where, char *scratch)
+{
+	const struct proto_error_info *error = proto_error_info(record->request->status.error);
+
+	if (error)
+		return strrchr(error->wire, '.') + 1;
+	return record->delivered ? "ok" : "not-taken";
+}
+
+static const char *sys_errno(const struct record *record, size_t where, char *scratch)
+{
+	return proto_errno_name(record->request->status.sys_errno, scratch);
+}
+
+static const char *suppressed(const struct record *record, size_t where, char *scratch)
+{
+	return record->suppressed ? number(record->suppressed, scratch) : NULL;
+}
+
+/* --- the table: ktlsd(8) has the same */
+
+#define AT(member) offsetof(struct request, member)
+
+static const struct {
+	const char *name;
+	const char *(*value)(const struct record *record, size_t where, char *scratch);
+	size_t where;
+} rows[] = {
+	{ "KTLSD_METHOD", method, 0 },
+	{ "KTLSD_UID", uid, 0 },
+	{ "KTLSD_HOST", pointer_at, AT(call.host) },
+	{ "KTLSD_PORT", port, 0 },
+	{ "KTLSD_ADDRESS", text_at, AT(session.address) },
+	{ "KTLSD_OUTCOME", outcome, 0 },
+	{ "KTLSD_STAGE", stage, 0 },
+	{ "KTLSD_ERRNO", sys_errno, 0 },
+	{ "KTLSD_ALERT", text_at, AT(status.alert) },
+	{ "KTLSD_X509", text_at, AT(status.x509) },
+	{ "KTLSD_RULE", pointer_at, AT(rule) },
+	{ "KTLSD_POLICY", policy, 0 },
+	{ "KTLSD_TLS_VERSION", text_at, AT(session.version) },
+	{ "KTLSD_CIPHER", text_at, AT(session.cipher) },
+	{ "KTLSD_VERIFIED_BY", text_at, AT(session.verified_by) },
+	{ "KTLSD_RESOLVE_USEC", usec_at, AT(session.timings.resolve) },
+	{ "KTLSD_CONNECT_USEC", usec_at, AT(session.timings.connect) },
+	{ "KTLSD_HANDSHAKE_USEC", usec_at, AT(session.timings.handshake) },
+	{ "KTLSD_INSTALL_USEC", usec_at, AT(session.timings.install) },
+	{ "KTLSD_TOTAL_USEC", usec_at, AT(session.timings.total) },
+	{ "KTLSD_SUPPRESSED", suppressed, 0 },
+};
+
+/* --- the sentence */
+
+static void tell_failure(const struct record *record, const char *error, char *text, size_t size)
+{
+	const struct request *request = record->request;
+	const struct proto_status *status = &request->status;
+
+	snprintf(text, size, "uid %u: %s port %u: %s: %s: %s", record->uid, request->call.host,
+		 request->call.port, proto_stage_name(status->stage), error, status->message);
+}
+
+static void tell_success(const struct record *record, char *text, size_t size)
+{
+	const struct request *request = record->request;
+	const struct proto_session *session = &request->session;
+
+	snprintf(text, size, "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s",
+		 record->uid, request->call.host, request->call.port, session->address,
+		 session->version, session->cipher, session->verified_by,
+		 (unsigned long long)session->timings.total,
+		 record->delivered ? "" : ", and the caller did not take it");
+}
+
+static void tell_suppressed(const struct record *record, char *text, size_t size)
+{
+	*text = '\0';
+	if (record->suppressed)
+		snprintf(text, size, " (%lu requests of this uid before it are not logged)",
+			 record->suppressed);
+}
+
+void record_request(struct log *log, uid_t caller, const struct request *request, bool delivered,
+		    unsigned long left_out)
+{
+	const struct record record = { caller, request, delivered, left_out };
+	const struct proto_error_info *error = proto_error_info(request->status.error);
+	bool well = !error && delivered;
+	char scratch[array_size(rows)][SCRATCH_MAX], text[LOG_LINE_MAX], tail[80];
+	struct log_field fields[array_size(rows)];
+
+	for (size_t i = 0; i < array_size(rows); i++)
+		fields[i] = (struct log_field){
+			rows[i].name, rows[i].value(&record, rows[i].where, scratch[i])
+		};
+	if (error)
+		tell_failure(&record, error->wire, text, sizeof(text));
+	else
+		tell_success(&record, text, sizeof(text));
+	tell_suppressed(&record, tail, sizeof(tail));
+	log_record(log, well ? LOG_INFO : LOG_NOTICE,
+		   well	   ? EVENT_REQUEST_DONE
+		   : error ? EVENT_REQUEST_FAILED
+			   : EVENT_SOCKET_NOT_TAKEN,
+		   fields, array_size(fields), "%s%s", text, tail);
+}
+
+bool record_allowed(struct record_share *share, uint64_t now_us, unsigned int per_second,
+		    unsigned int burst, unsigned long *left_out)
+{
+	if (!rate_take(&share->rate, now_us, per_second, burst)) {
+		share->suppressed++;
+		return false;
+	}
+	*left_out = atomic_exchange(&share->suppressed, 0);
+	return true;
+}
