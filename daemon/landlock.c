@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/landlock.h"
 
+#include "daemon/sanitizer.h"
 #include "proto/util.h"
 
 #include <linux/landlock.h>
@@ -18,20 +19,9 @@
 /* Of ABI 1: execute, write, read, read a directory, remove two kinds and make seven. */
 #define FS_FIRST ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 
-/*
- * Reports of sanitizers are made from files of /proc, and LeakSanitizer, when it cannot read them,
- * dies instead of reporting nothing.
- */
-#if defined(__SANITIZE_ADDRESS__)
-#define FS_SPARED (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FS_SPARED (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#endif
-#endif
-#ifndef FS_SPARED
-#define FS_SPARED 0
-#endif
+/* Of those, what reports of a sanitizer are made with. */
+#define FS_SPARED \
+	(ADDRESS_SANITIZER ? LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR : 0)
 
 /* The kernel's struct landlock_ruleset_attr as of ABI 6. Older ones take what is longer than they
  * know, as long as the rest is zero. */

@@ -3,6 +3,7 @@
 
 #include "daemon/landlock.h"
 #include "daemon/privileges.h"
+#include "daemon/sanitizer.h"
 #include "proto/util.h"
 
 #include <fcntl.h>
@@ -20,21 +21,6 @@
 
 #ifndef SOL_TLS
 #define SOL_TLS 282
-#endif
-
-/*
- * LeakSanitizer stops the process from a thread that it starts and traces it with, and the reports
- * of AddressSanitizer read files: with them there is no filter, and the rest stays.
- */
-#if defined(__SANITIZE_ADDRESS__)
-#define WITHOUT_FILTER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITHOUT_FILTER 1
-#endif
-#endif
-#ifndef WITHOUT_FILTER
-#define WITHOUT_FILTER 0
 #endif
 
 /* --- the table */
@@ -138,7 +124,7 @@ static bool has_filters(void)
 {
 	const uint32_t action = SCMP_ACT_KILL_PROCESS;
 
-	return !WITHOUT_FILTER &&
+	return !ADDRESS_SANITIZER &&
 	       syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
