@@ -24,7 +24,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc g++ clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
-	libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
+	libseccomp-dev libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
 	user-mode-linux stunnel4 gnutls-bin nginx-light
 
 # Everything is position-independent: what the library shares with the daemon is compiled once.
@@ -38,7 +38,7 @@ C_FLAGS := -std=gnu11 -I. -I$(O) -I$(O)/gen $(CFLAGS) $(WARNINGS) $(HARDENING) $
 	$(shell pkg-config --cflags json-c libsystemd 2>/dev/null)
 LD_FLAGS = -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SANITIZE)
 
-DAEMON_LIBS := -lev -lssl -lcrypto -linih $(shell pkg-config --libs json-c libsystemd 2>/dev/null)
+DAEMON_LIBS := -lev -lssl -lcrypto -linih -lseccomp $(shell pkg-config --libs json-c libsystemd 2>/dev/null)
 CLIENT_LIBS := $(shell pkg-config --libs json-c 2>/dev/null)
 
 # Sources are what stands in the folders; programs differ in their main alone.

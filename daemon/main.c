@@ -5,11 +5,11 @@
  */
 #include "daemon/args.h"
 #include "daemon/endpoint.h"
+#include "daemon/privileges.h"
 #include "daemon/supervisor.h"
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 /* A caller's connection must never become what somebody's library takes for stderr. False: not even /dev/null can be opened. */
@@ -25,18 +25,17 @@ static bool fill_standard_streams(void)
 	return fd >= 0;
 }
 
-/* Keys pass through this process: no core, no ptrace by its own user. Every caller and every peer costs a descriptor. */
-static void prepare_process(void)
+/* Every caller and every peer costs a descriptor. */
+static bool prepare_process(struct log *log)
 {
 	struct rlimit files;
 
 	signal(SIGPIPE, SIG_IGN);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+	return privileges_harden(log);
 }
 
 /* Sockets from a service manager stay when the service ends, and it is started anew. */
@@ -69,7 +68,8 @@ int main(int argc, char **argv)
 	log_init(&log, STDERR_FILENO);
 	if (!args_parse(&args, argc, argv))
 		return args.exit_status;
-	prepare_process();
+	if (!prepare_process(&log))
+		return EXIT_FAILURE;
 	setup = setup_load(args.config, args.check_config, stderr);
 	if (!setup)
 		return EXIT_FAILURE;

@@ -3,6 +3,7 @@
 
 #include "daemon/channel.h"
 #include "daemon/clock.h"
+#include "daemon/events.h"
 #include "proto/message.h"
 
 #include <signal.h>
@@ -167,12 +168,14 @@ static void tell_end(struct minder *minder, int status)
 	struct log *log = minder->household->log;
 
 	if (WIFSIGNALED(status))
-		log_line(log, LOG_ERR, "worker %d was ended by signal %d (%s)%s", minder->pid,
-			 WTERMSIG(status), strsignal(WTERMSIG(status)),
-			 minder->n_connections ? "; its callers are told" : "");
+		log_record(log, LOG_ERR, EVENT_WORKER_LOST, NULL, 0,
+			   "worker %d was ended by signal %d (%s)%s", minder->pid,
+			   WTERMSIG(status), strsignal(WTERMSIG(status)),
+			   minder->n_connections ? "; its callers are told" : "");
 	else if (WEXITSTATUS(status))
-		log_line(log, LOG_ERR, "worker %d has ended with status %d", minder->pid,
-			 WEXITSTATUS(status));
+		log_record(log, LOG_ERR, EVENT_WORKER_LOST, NULL, 0,
+			   "worker %d has ended with status %d", minder->pid,
+			   WEXITSTATUS(status));
 }
 
 struct minder *minder_free(struct minder *minder)

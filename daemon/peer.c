@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/peer.h"
 
+#include "daemon/clock.h"
 #include "daemon/hurry.h"
 #include "daemon/quota.h"
 #include "daemon/record.h"
@@ -55,12 +56,24 @@ static void reply_session(struct peer *peer, struct request *request)
 
 /* --- calls */
 
+static void tell_outcome(struct peer *peer, bool delivered)
+{
+	const struct env *env = peer->env;
+	struct ledger_account *account = &env->book->ledger->accounts[peer->credentials.account];
+	unsigned long suppressed;
+
+	if (record_allowed(&account->records, clock_us(), env->config->limits.user_records_per_sec,
+			   env->config->limits.user_records_burst, &suppressed))
+		record_request(env->log, peer->credentials.uid, peer->request, delivered,
+			       suppressed);
+}
+
 /* The end of the request under way, once its reply is out or never will be. */
 static void conclude(struct peer *peer, bool delivered)
 {
 	if (!peer->answered)
 		return;
-	record_request(peer->env->log, peer->uid, peer->request, delivered, 0);
+	tell_outcome(peer, delivered);
 	peer->answered = false;
 	peer->request = request_free(peer->request);
 }

@@ -4,6 +4,15 @@
 
 #include "daemon/log.h"
 
-/* Started as anybody but root: nothing to do. As root: user "ktlsd" if there is one, else "nobody".
+/*
+ * Keys pass through this process: no core, no ptrace by its own user, and no program that it could
+ * execute has more rights than it. False after having logged.
+ */
+bool privileges_harden(struct log *log);
+
+/* Started as anybody but root: only hardens. As root: user "ktlsd" if there is one, else "nobody".
  * False after having logged. */
 bool privileges_drop(struct log *log);
+
+/* Whatever capability is left, ambient and inheritable ones among them. False after having logged. */
+bool privileges_drop_capabilities(struct log *log);

@@ -3,6 +3,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/env.h"
+#include "daemon/events.h"
 #include "daemon/nursery.h"
 #include "daemon/privileges.h"
 #include "proto/message.h"
@@ -138,6 +139,8 @@ static void tell_ready(const struct supervisor *supervisor, const char *but)
 static void begin_to_serve(struct supervisor *supervisor)
 {
 	supervisor->started = true;
+	log_record(supervisor->household.log, LOG_INFO, EVENT_SERVICE_STARTED, NULL, 0,
+		   "ktlsd " KTLSD_VERSION ", %u workers", supervisor->current->wanted);
 	listener_start(&supervisor->listener, supervisor->household.loop,
 		       supervisor->household.log, steal_fd(&supervisor->listening), deal);
 }
@@ -151,7 +154,8 @@ static void on_ready(struct generation *generation)
 	supervisor->next = NULL;
 	if (supervisor->current) {
 		retire(supervisor, supervisor->current, config_of(supervisor)->limits.stop_ms);
-		log_line(supervisor->household.log, LOG_NOTICE, "the configuration was read anew");
+		log_record(supervisor->household.log, LOG_NOTICE, EVENT_RELOAD_DONE, NULL, 0,
+			   "the configuration was read anew");
 	}
 	supervisor->current = generation;
 	tell_ready(supervisor, "");
@@ -191,8 +195,8 @@ static void on_kernel_lost(struct generation *generation)
 
 	if (supervisor->stopping)
 		return;
-	log_line(supervisor->household.log, LOG_ERR,
-		 "the kernel has no TLS module any more: ending, to be started anew with it");
+	log_record(supervisor->household.log, LOG_ERR, EVENT_KERNEL_TLS_UNAVAILABLE, NULL, 0,
+		   "the kernel has no TLS module any more: ending, to be started anew with it");
 	stop(supervisor, 0);
 }
 
@@ -260,8 +264,8 @@ static void on_hangup(EV_P_ ev_signal *signal, int events)
 	kernel_probe(&kernel);
 	if (setup && add_generation(supervisor, setup, &kernel))
 		return;
-	log_line(supervisor->household.log, LOG_ERR,
-		 "the new configuration has faults, the one before stays in force");
+	log_record(supervisor->household.log, LOG_ERR, EVENT_RELOAD_FAILED, NULL, 0,
+		   "the new configuration has faults, the one before stays in force");
 	tell_ready(supervisor, "the new configuration has faults, the one before is in force; ");
 }
 

@@ -146,7 +146,8 @@ static void leave_signals_to_supervisor(void)
 
 static bool begin(struct worker *worker, const struct birth *birth)
 {
-	const int kept[] = { birth->channel, birth->nursery, birth->log->fd };
+	const int kept[] = { birth->channel, birth->nursery, birth->log->fd,
+			     birth->log->journal.fd };
 	const struct env_parts parts = {
 		.config = birth->setup->config, .trust = birth->setup->trust,
 		.kernel = birth->kernel, .log = birth->log, .book = &worker->book,

@@ -449,6 +449,7 @@ static inline void theatre_open(struct theatre *theatre)
 				.connections = 1024, .requests = 512, .resolvers = 8,
 				.user_requests = 512, .user_requests_per_sec = 1000000,
 				.user_requests_burst = 1000000,
+				.user_records_per_sec = 1000000, .user_records_burst = 1000000,
 				.undelivered = 1024, .user_undelivered = 16,
 				.resolve_ms = 5000, .connect_ms = 10000, .handshake_ms = 10000,
 				.idle_ms = 60000, .message_ms = 2000, .delivery_ms = 2000,
