@@ -160,8 +160,8 @@ CATALOGS := $(wildcard systemd/*.catalog)
 # What the machine has to take note of, where it has the means.
 define register
 ldconfig
-if command -v systemd-sysusers; then systemd-sysusers $(PREFIX)/lib/sysusers.d/ktlsd.conf; fi
-if command -v journalctl; then journalctl --update-catalog; fi
+if command -v systemd-sysusers > /dev/null; then systemd-sysusers $(PREFIX)/lib/sysusers.d/ktlsd.conf; fi
+if command -v journalctl > /dev/null; then journalctl --update-catalog; fi
 endef
 
 install: all
