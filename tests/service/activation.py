@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The first request starts everything: service, module, and a socket for who may ask; and what runs then has no privilege."""
+"""The first request starts the service, has the module loaded and gets its socket, if it comes from
+who may ask; and what runs then has no privilege."""
 
 import errno
+import grp
 import os
 import re
 import stat
@@ -22,8 +24,7 @@ CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 def before(_system):
     node = os.stat(SOCKET)
     check_equal(stat.filemode(node.st_mode), "srw-rw----", "the mode of the socket")
-    check_equal((node.st_uid, node.st_gid), (0, int(system.run("getent", "group", "ktls").stdout.split(":")[2])),
-                "owner and group of the socket")
+    check_equal((node.st_uid, node.st_gid), (0, grp.getgrnam("ktls").gr_gid), "its owner and group")
     check_equal(system.unit("ktlsd.service"), "inactive", "the service")
     check_true(not system.module_loaded(), "tls.ko is not loaded")
 
@@ -57,8 +58,8 @@ def capabilities(_system):
     for pid in pids:
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
-        check_equal({name: int(status[name], 16) for name in CAPABILITIES}, dict.fromkeys(CAPABILITIES, 0),
-                    f"capability sets of {pid}")
+        check_equal({name: int(status[name], 16) for name in CAPABILITIES},
+                    dict.fromkeys(CAPABILITIES, 0), f"capability sets of {pid}")
         check_equal(status["NoNewPrivs"], "1", f"NoNewPrivs of {pid}")
         check_equal(status["Seccomp"], "2", f"Seccomp of {pid}")
         check_true("0" not in status["Uid"].split("\t"), f"{pid} is not root's")
@@ -82,13 +83,14 @@ def ktlsctl(_system):
     with open(ca, "w", encoding="ascii") as file:
         file.write(pki.ca_text("ca"))
     with system.peer() as peer:
-        done = subprocess.run(["ktlsctl", "connect", f"{peer.host}:{peer.port}", "--ca", ca, "--name", "server.test"],
-                              input=b"hello\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=20,
-                              user=MEMBER, group=MEMBER, extra_groups=["ktls"])
-    check_equal((done.returncode, done.stdout, done.stderr), (0, b"hello\n", b""), "status, output and errors")
+        done = subprocess.run(
+            ["ktlsctl", "connect", f"{peer.host}:{peer.port}", "--ca", ca, "--name", "server.test"],
+            input=b"hello\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+            timeout=20, user=MEMBER, group=MEMBER, extra_groups=["ktls"])
+    check_equal((done.returncode, done.stdout, done.stderr), (0, b"hello\n", b""), "the outcome")
 
 
-@test("the service stops and starts, and the socket remains: it is the same one, and starts it again")
+@test("the service is stopped: the socket remains, and the next request starts it again")
 def restart(_system):
     node = os.stat(SOCKET).st_ino
     system.systemctl("stop", "ktlsd.service")

@@ -100,7 +100,7 @@ def become(user):
 
 
 def _connect_as(user, channel):
-    """In a child: connect as the user, and send the connection, or the errno, through the channel."""
+    """In a child: connect as the user; the connection, or the errno, goes through the channel."""
     try:
         become(user)
         with socket.socket(socket.AF_UNIX) as sock:
@@ -156,7 +156,8 @@ def processes():
 def journal(*words):
     """What ktlsd has said, up to now."""
     run("journalctl", "--sync")
-    return run("journalctl", "--boot", "--quiet", "--output=cat", "--unit=ktlsd.service", *words).stdout
+    return run("journalctl", "--boot", "--quiet", "--output=cat", "--unit=ktlsd.service",
+               *words).stdout
 
 
 def wait_journal(pattern):
@@ -171,6 +172,11 @@ def module_loaded(name="tls"):
         return name in [line.split()[0] for line in file]
 
 
+def wait_unload(name):
+    """rmmod, as soon as nothing uses the module any more."""
+    wait_until(lambda: run("rmmod", name, check=False).returncode == 0, 10, f"rmmod {name}", interval=0.1)
+
+
 def configure(text):
     """The administrator's own settings, beside the shipped file."""
     with open(DROP_IN, "w", encoding="utf-8") as file:
@@ -182,7 +188,7 @@ class System:
 
     def __init__(self, config=""):
         with open("/proc/1/comm", encoding="ascii") as file:
-            check_equal(file.read(), "systemd\n", "process 1: this is for tests/guest/boot --systemd")
+            check_equal(file.read(), "systemd\n", "process 1, as boot --systemd has it")
         install()
         configure(config)
         add_users()
@@ -191,12 +197,13 @@ class System:
 
     def diagnosis(self):
         run("journalctl", "--sync")
-        return "the journal:\n" + run("journalctl", "--boot", "--output=short-precise", f"--lines={JOURNAL_KEPT}",
-                                      "SYSLOG_IDENTIFIER=systemd", "+", "_COMM=ktlsd").stdout
+        return "the journal:\n" + run(
+            "journalctl", "--boot", "--output=short-precise", f"--lines={JOURNAL_KEPT}",
+            "SYSLOG_IDENTIFIER=systemd", "+", "SYSLOG_IDENTIFIER=ktlsd").stdout
 
     def close(self):
         """The service ends when it is told to, and with the socket goes its path."""
         systemctl("stop", "ktlsd.service", "ktlsd.socket")
         check_equal(unit("ktlsd.service", "Result"), "success", "the result of the service")
-        check_equal(systemctl("list-units", "--failed", "--plain", "--no-legend").stdout, "", "failed units")
+        check_equal(systemctl("--failed", "--plain", "--no-legend").stdout, "", "failed units")
         check_true(not os.path.exists(SOCKET), "the path of the socket is gone")
