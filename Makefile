@@ -25,7 +25,7 @@ say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc g++ clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
 	libseccomp-dev libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
-	user-mode-linux stunnel4 gnutls-bin nginx-light
+	user-mode-linux systemd procps stunnel4 gnutls-bin nginx-light
 
 # Everything is position-independent: what the library shares with the daemon is compiled once.
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wparentheses \
@@ -54,7 +54,7 @@ GENERATED := $(patsubst proto/%,$(O)/gen/%.h,$(wildcard proto/*.varlink))
 .SECONDARY:
 .PHONY: all deps unit variants demo check check-long bench lint install uninstall clean FORCE
 
-all: $(O)/ktlsd $(O)/ktlsctl $(O)/libktls.so.$(ABI) $(O)/libktls.a $(O)/libktls.pc
+all: $(O)/ktlsd $(O)/ktlsctl $(O)/libktls.so.$(ABI) $(O)/libktls.a $(O)/libktls.pc $(O)/ktlsd.service
 
 $(O)/ktlsd: $(call objects,daemon/main.c $(DAEMON) $(PROTO))
 	$(call say,LINK,$@)
@@ -78,9 +78,11 @@ $(O)/libktls.a: $(call objects,$(LIBRARY) $(PROTO))
 	$(Q)rm -f $@ && ar rcs $@ $(O)/libktls.o
 
 # PREFIX may have changed since.
-$(O)/libktls.pc: client/libktls.pc.in FORCE
+$(O)/libktls.pc: client/libktls.pc.in
+$(O)/ktlsd.service: systemd/ktlsd.service.in
+$(O)/libktls.pc $(O)/ktlsd.service: FORCE
 	@mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' $< > $@
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' $(filter %.in,$^) > $@
 
 $(O)/gen/%.varlink.h: proto/%.varlink
 	@mkdir -p $(@D)
@@ -153,6 +155,15 @@ lint: all
 
 # Manual pages stand beside what they describe; their section is their last letter.
 MANUALS := $(wildcard proto/*.[1-8] client/*.[1-8] daemon/*.[1-8] conf/*.[1-8])
+CATALOGS := $(wildcard systemd/*.catalog)
+
+# What the machine has to take note of, where it has the means.
+define register
+ldconfig
+if command -v systemd-sysusers > /dev/null; then systemd-sysusers $(PREFIX)/lib/sysusers.d/ktlsd.conf; fi
+if command -v journalctl > /dev/null; then journalctl --update-catalog; fi
+endef
+
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/ktlsd
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/ktlsctl
@@ -165,13 +176,20 @@ install: all
 	test -e $(DESTDIR)$(SYSCONFDIR)/ktlsd/ktlsd.conf || \
 		install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/ktlsd conf/ktlsd.conf
 	install -d $(DESTDIR)$(SYSCONFDIR)/ktlsd/ktlsd.conf.d
-	$(if $(DESTDIR),,ldconfig)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/ktlsd.socket $(O)/ktlsd.service
+	install -D -m 644 systemd/ktlsd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ktlsd.conf
+	install -D -m 644 systemd/ktlsd.modules-load $(DESTDIR)$(PREFIX)/lib/modules-load.d/ktlsd.conf
+	$(if $(CATALOGS),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog $(CATALOGS))
+	$(if $(DESTDIR),,$(register))
 
-# The configuration stays: it is the administrator's.
+# The configuration and the group stay: they are the administrator's.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/ktlsd $(DESTDIR)$(PREFIX)/bin/ktlsctl $(DESTDIR)$(PREFIX)/include/ktls.h
 	rm -f $(DESTDIR)$(PREFIX)/lib/libktls.{a,so,so.$(ABI)} $(DESTDIR)$(PREFIX)/lib/pkgconfig/libktls.pc
 	rm -f $(DESTDIR)$(PREFIX)/share/varlink/io.ktlsd.varlink
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/ktlsd.{socket,service}
+	rm -f $(DESTDIR)$(PREFIX)/lib/{sysusers.d,modules-load.d}/ktlsd.conf
+	rm -f $(patsubst systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/catalog/%,$(CATALOGS))
 	for page in $(MANUALS); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 
 clean:

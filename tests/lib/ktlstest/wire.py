@@ -54,16 +54,17 @@ class Reply:
 
 
 class Caller:
-    """A connection to the daemon."""
+    """A connection to the daemon: one that is made, or one that somebody else has made."""
 
-    def __init__(self, path, timeout=DEFAULT_TIMEOUT):
+    def __init__(self, path, timeout=DEFAULT_TIMEOUT, connected=None):
         self.timeout = timeout
         self.buffer = bytearray()
         self.fds = []
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock = connected or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.sock.settimeout(timeout)
-            self.sock.connect(path)
+            if connected is None:
+                self.sock.connect(path)
         except BaseException:
             self.sock.close()
             raise
