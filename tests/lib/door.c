@@ -6,7 +6,8 @@
  * that call fails with that number and never reaches the kernel. CALL is TCP_ULP, TLS_TX, TLS_RX,
  * or one of these behind "get_": the read-back. An empty file: nothing fails. "TLS_TX 0" and so on:
  * the call says that it succeeded, and has not happened. Sockets that are connected to themselves,
- * with which ktlsd finds out what the kernel can do, are left alone.
+ * or to nobody, with which ktlsd finds out what the kernel can do, are left alone: it may do so anew
+ * at any request that comes some time after a refusal.
  *
  * DOOR_FAKE=1: no call reaches the kernel at all; the door remembers keys and shows them again, as
  * a kernel would. It does no TLS: what is handed over then is plain TCP. For runs under sanitizers
@@ -47,14 +48,14 @@ static int option_of(int level, int name)
 	return level == SOL_TLS && (name == 1 || name == 2) ? name : -1;
 }
 
-static bool connected_to_itself(int fd)
+static bool connected_to_a_peer(int fd)
 {
 	struct sockaddr_storage own = { 0 }, peer = { 0 };
 	socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
 
 	return getsockname(fd, (struct sockaddr *)&own, &own_size) == 0 &&
 	       getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0 &&
-	       own_size == peer_size && memcmp(&own, &peer, own_size) == 0;
+	       (own_size != peer_size || memcmp(&own, &peer, own_size) != 0);
 }
 
 /* Whether this call is to be answered with *error instead of by the kernel. */
@@ -62,7 +63,7 @@ static bool wanted(int at, const char *prefix, int option, int *error)
 {
 	const char *path = getenv("DOOR");
 	char text[64] = "", call[32], name[32];
-	int fd = path && !connected_to_itself(at) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	int fd = path && connected_to_a_peer(at) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return false;

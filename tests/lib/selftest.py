@@ -4,6 +4,7 @@
 do what it is told, does the recorder see what there is."""
 
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -298,7 +299,8 @@ def outcome(peer, timeout):
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):  # one or the other, as Python's version is
         return "eof"
     except ssl.SSLError as error:
-        return error.reason
+        # The errors that OpenSSL's libraries have in common bear no name in Python, only a text.
+        return error.reason or re.sub(r"^\[SSL\] | \(_ssl\.c:\d+\)$", "", str(error))
 
 
 EXPECTED = {
@@ -316,13 +318,17 @@ EXPECTED = {
 }
 # Once both have keys, a record in clear is one that doesn't decrypt.
 CLEAR_TEXT = {"DECRYPTION_FAILED_OR_BAD_RECORD_MAC"}
+# Where it is shorter than nonce and tag, OpenSSL before 3.0.22 took that for an error of its own.
+SHORT = ("warnings", "empty-records", "hello-requests")
+TOO_SHORT = dict.fromkeys(SHORT, CLEAR_TEXT | {"internal error"})
 
 
 @test("the server can {action} at {step}", cases=[
     {"action": action, "step": step} for action in misbehave.ACTIONS for step in STEPS
     if (action, step) != ("repeat-hello", "accept")])
 def misbehaviours(action, step):
-    expected = EXPECTED[action] | (CLEAR_TEXT if step == "finished" else set())
+    in_clear = TOO_SHORT.get(action, CLEAR_TEXT) if step == "finished" else set()
+    expected = EXPECTED[action] | in_clear
     with Peer(plan=Plan(step, action, flood=1 << 15)) as peer:
         timeout = DELAY if "timeout" in expected else 10.0
         check_in(outcome(peer, timeout), expected, "what the client saw")
