@@ -51,7 +51,24 @@ static void reply_session(struct peer *peer, struct request *request)
 	reply(peer, text, length, text ? request_take(request) : -1);
 }
 
+static void reply_probe(struct peer *peer, struct request *request)
+{
+	size_t length;
+	char *text = proto_probe_encode(&request->session, &request->probe, &length);
+
+	reply(peer, text, length, -1);
+}
+
 /* --- calls */
+
+/* A request as the log names it, and how its success is told. */
+static const struct {
+	const char *log;
+	void (*reply)(struct peer *peer, struct request *request);
+} aims[] = {
+	[REQUEST_CONNECT] = { "", reply_session },
+	[REQUEST_PROBE] = { "probe of ", reply_probe },
+};
 
 static void log_outcome(struct peer *peer, const struct request *request, bool delivered)
 {
@@ -60,13 +77,13 @@ static void log_outcome(struct peer *peer, const struct request *request, bool d
 	const struct proto_error_info *error = proto_error_info(status->error);
 
 	if (error)
-		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s port %u: %s: %s: %s", peer->uid,
-			 request->call.host, request->call.port, proto_stage_name(status->stage),
-			 error->wire, status->message);
+		log_line(peer->env->log, LOG_NOTICE, "uid %u: %s%s port %u: %s: %s: %s", peer->uid,
+			 aims[request->aim].log, request->call.host, request->call.port,
+			 proto_stage_name(status->stage), error->wire, status->message);
 	else
 		log_line(peer->env->log, delivered ? LOG_INFO : LOG_NOTICE,
-			 "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s", peer->uid,
-			 request->call.host, request->call.port, session->address, session->version,
+			 "uid %u: %s%s port %u: %s, %s %s, verified by %s, %llu us%s", peer->uid,
+			 aims[request->aim].log, request->call.host, request->call.port, session->address, session->version,
 			 session->cipher, session->verified_by,
 			 (unsigned long long)session->timings.total,
 			 delivered ? "" : ", and the caller did not take it");
@@ -87,20 +104,33 @@ static void request_done(struct request *request)
 	struct peer *peer = request->owner;
 
 	peer->answered = true;
-	if (request->status.error == PROTO_OK)
-		reply_session(peer, request);
-	else
+	if (!peer->silent && request->status.error == PROTO_OK)
+		aims[request->aim].reply(peer, request);
+	else if (!peer->silent)
 		reply_status(peer, &request->status);
 	settle(peer);
 }
 
+static void begin_request(struct peer *peer, struct proto_call *call, enum request_aim aim)
+{
+	peer->silent = call->oneway;
+	peer->request = request_new(peer->env, &call->connect, peer, request_done);
+	if (!peer->request) {
+		peer->last = true;
+		return;
+	}
+	peer->request->aim = aim;
+	request_start(peer->request);
+}
+
 static void carry_out_connect(struct peer *peer, struct proto_call *call)
 {
-	peer->request = request_new(peer->env, &call->connect, peer, request_done);
-	if (peer->request)
-		request_start(peer->request);
-	else
-		peer->last = true;
+	begin_request(peer, call, REQUEST_CONNECT);
+}
+
+static void carry_out_probe(struct peer *peer, struct proto_call *call)
+{
+	begin_request(peer, call, REQUEST_PROBE);
 }
 
 static void carry_out_get_info(struct peer *peer, struct proto_call *call)
@@ -123,6 +153,7 @@ static void carry_out_get_interface_description(struct peer *peer, struct proto_
 
 static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
 	[PROTO_METHOD_CONNECT] = carry_out_connect,
+	[PROTO_METHOD_PROBE] = carry_out_probe,
 	[PROTO_METHOD_GET_INFO] = carry_out_get_info,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = carry_out_get_interface_description,
 };

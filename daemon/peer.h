@@ -24,6 +24,7 @@ struct peer {
 	struct proto_writer writer;
 	struct request *request; /* under way, or answered and not yet delivered; or NULL */
 	bool answered;
+	bool silent; /* nobody wants to know what comes of the request */
 	void *owner;
 	void (*gone)(struct peer *peer);
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The life of one request: a table of stages (request.c), one deadline, one way out. It ends in a
- * socket on which the kernel does TLS, or in a status; never in both, never in neither.
+ * socket on which the kernel does TLS, or in a status; never in both, never in neither. A probe
+ * goes the same way as far as the verified handshake, and ends in facts, or in a status.
  */
 #pragma once
 
@@ -9,9 +10,12 @@
 #include "daemon/env.h"
 #include "daemon/handshake.h"
 
+enum request_aim { REQUEST_CONNECT, REQUEST_PROBE };
+
 struct request {
 	struct env *env;
 	struct proto_connect call; /* what the caller asked for; owned */
+	enum request_aim aim;	   /* the owner's to set, before the start */
 	unsigned int stage;	   /* row of the table of stages */
 	ev_timer first_turn;	   /* so that nothing happens inside request_start() */
 	ev_timer deadline;	   /* the stage's, or the request's if that is earlier */
@@ -27,6 +31,7 @@ struct request {
 
 	struct proto_status status;   /* the outcome */
 	struct proto_session session; /* the facts, if the outcome is PROTO_OK */
+	struct proto_probe probe;     /* and those that a probe has beside them */
 	void *owner;
 	void (*done)(struct request *request);
 };
@@ -42,6 +47,6 @@ struct request *request_free(struct request *request);
  * first. In it, status tells the outcome, and the request may be freed. */
 void request_start(struct request *request);
 
-/* After the outcome PROTO_OK, once: the socket, which from here on is the caller's to hand over or
+/* After the outcome PROTO_OK of a connect, once: the socket, which from here on is the caller's to hand over or
  * to shut down. */
 int request_take(struct request *request);
