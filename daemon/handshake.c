@@ -311,6 +311,13 @@ void handshake_stop(struct handshake *handshake)
 	verify_deinit(&handshake->verify);
 }
 
+void handshake_farewell(struct handshake *handshake)
+{
+	SSL_set_quiet_shutdown(handshake->ssl, 0);
+	SSL_shutdown(handshake->ssl);
+	ERR_clear_error();
+}
+
 /* --- what came of it */
 
 static bool bio_is_bare(SSL *ssl)
@@ -321,8 +328,7 @@ static bool bio_is_bare(SSL *ssl)
 	       !BIO_next(bio);
 }
 
-/* Why the kernel could not go on where OpenSSL stopped; NULL: it can. */
-static const char *obstacle(const struct handshake *handshake)
+const char *handshake_obstacle(const struct handshake *handshake)
 {
 	SSL *ssl = handshake->ssl;
 	const struct records *sent = &handshake->sent, *received = &handshake->received;
@@ -350,7 +356,7 @@ static const char *obstacle(const struct handshake *handshake)
 
 enum proto_error handshake_keys(struct handshake *handshake, struct session_keys *keys)
 {
-	const char *what = obstacle(handshake);
+	const char *what = handshake_obstacle(handshake);
 	int r = what ? -ENOTSUP : session_keys_derive(keys, handshake->ssl, handshake->sent.nonce);
 
 	if (r == 0)

@@ -56,6 +56,15 @@ enum proto_error handshake_start(struct handshake *handshake, struct watch_set *
 void handshake_stop(struct handshake *handshake);
 
 /*
+ * After done(PROTO_OK), of a session whose keys stay here: sends close_notify, if the socket takes
+ * it at once. Nothing else can be done with the session afterwards.
+ */
+void handshake_farewell(struct handshake *handshake);
+
+/* After done(PROTO_OK): why the kernel could not go on where OpenSSL stopped; NULL: it can, if it
+ * has the cipher. */
+const char *handshake_obstacle(const struct handshake *handshake);
+/*
  * After done(PROTO_OK), once: whether the session can go to the kernel (TLS 1.2, a cipher of the
  * table, no byte left in OpenSSL, no max_fragment_length, one protected record each way), and its
  * keys. Otherwise NOT_OFFLOADABLE or INTERNAL_ERROR in *status.

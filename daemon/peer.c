@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/peer.h"
 
-#include "daemon/clock.h"
+#include "daemon/calls.h"
 #include "daemon/hurry.h"
-#include "daemon/quota.h"
-#include "daemon/record.h"
 #include "proto/message.h"
 
 #include <sys/socket.h>
-
-static const struct proto_info service_info = {
-	.vendor = "ktlsd",
-	.product = "ktlsd",
-	.version = KTLSD_VERSION,
-	.url = "man:ktlsd(8)",
-};
-
-static void settle(struct peer *peer);
-
-/* --- replies */
-
-/* text NULL is a lack of memory; then there is nothing to be said any more, and closing says it. */
-static void reply(struct peer *peer, char *text, size_t length, int fd)
-{
-	if (text)
-		proto_writer_put(&peer->writer, text, length, fd);
-	else
-		peer->last = true;
-}
-
-static void reply_status(struct peer *peer, const struct proto_status *status)
-{
-	size_t length;
-	char *text = proto_status_encode(status, &length);
-
-	reply(peer, text, length, -1);
-}
 
 /* A socket that is not delivered is shut down, not only closed: nothing may write to it again. */
 static void shut_down_undelivered(struct peer *peer)
@@ -43,115 +13,6 @@ static void shut_down_undelivered(struct peer *peer)
 	if (peer->writer.fd >= 0)
 		shutdown(peer->writer.fd, SHUT_RDWR);
 }
-
-static void reply_session(struct peer *peer, struct request *request)
-{
-	size_t length;
-	char *text = proto_session_encode(&request->session, &length);
-
-	/* Without memory for the reply the request keeps the socket, and shuts it down when it is
-	 * freed. */
-	reply(peer, text, length, text ? request_take(request) : -1);
-}
-
-/* --- calls */
-
-static void tell_outcome(struct peer *peer, bool delivered)
-{
-	const struct env *env = peer->env;
-	struct ledger_account *account = &env->book->ledger->accounts[peer->credentials.account];
-	unsigned long suppressed;
-
-	if (record_allowed(&account->records, clock_us(), env->config->limits.user_records_per_sec,
-			   env->config->limits.user_records_burst, &suppressed))
-		record_request(env->log, peer->credentials.uid, peer->request, delivered,
-			       suppressed);
-}
-
-/* The end of the request under way, once its reply is out or never will be. */
-static void conclude(struct peer *peer, bool delivered)
-{
-	if (!peer->answered)
-		return;
-	tell_outcome(peer, delivered);
-	peer->answered = false;
-	peer->request = request_free(peer->request);
-}
-
-static void request_done(struct request *request)
-{
-	struct peer *peer = request->owner;
-
-	peer->answered = true;
-	if (request->status.error == PROTO_OK &&
-	    quota_deliver(&peer->untaken.charge, peer->env, peer->credentials.account,
-			  &request->status) == PROTO_OK)
-		reply_session(peer, request);
-	else
-		reply_status(peer, &request->status);
-	settle(peer);
-}
-
-static void carry_out_connect(struct peer *peer, struct proto_call *call)
-{
-	peer->request = request_new(peer->env, &peer->credentials, &call->connect, peer,
-				    request_done);
-	if (peer->request)
-		request_start(peer->request);
-	else
-		peer->last = true;
-}
-
-static void carry_out_get_info(struct peer *peer, struct proto_call *call)
-{
-	size_t length;
-	char *text = call->oneway ? NULL : proto_info_encode(&service_info, &length);
-
-	if (!call->oneway)
-		reply(peer, text, length, -1);
-}
-
-static void carry_out_get_interface_description(struct peer *peer, struct proto_call *call)
-{
-	size_t length;
-	char *text = call->oneway ? NULL : proto_description_encode(call->interface, &length);
-
-	if (!call->oneway)
-		reply(peer, text, length, -1);
-}
-
-static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
-	[PROTO_METHOD_CONNECT] = carry_out_connect,
-	[PROTO_METHOD_GET_INFO] = carry_out_get_info,
-	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = carry_out_get_interface_description,
-};
-
-static void handle(struct peer *peer, const char *text, size_t length)
-{
-	_cleanup_(proto_call_deinit) struct proto_call call = { 0 };
-	struct proto_status status;
-	bool oneway = false;
-
-	if (peer->reader.fd_refused) {
-		proto_status_invalid(&status, "fileDescriptor",
-				     "no message may carry a descriptor; this one was dropped");
-		peer->last = true;
-		return reply_status(peer, &status);
-	}
-	switch (proto_call_decode(&call, text, length, &status, &oneway)) {
-	case PROTO_DECODE_OK:
-		return carry_out[call.method](peer, &call);
-	case PROTO_DECODE_REFUSED:
-		if (!oneway)
-			reply_status(peer, &status);
-		return;
-	case PROTO_DECODE_CLOSE:
-	case PROTO_DECODE_NO_MEMORY:
-		peer->last = true;
-	}
-}
-
-/* --- the connection */
 
 /*
  * The kernel bounds the descriptors that are on their way and not yet received, for all callers
@@ -166,7 +27,7 @@ static enum proto_frame refuse_for_now(struct peer *peer)
 	proto_status_set(status, PROTO_BUSY, PROTO_STAGE_INSTALL, ETOOMANYREFS,
 			 "too many sockets wait for their callers to take them");
 	status->retry = true;
-	reply_status(peer, status);
+	calls_refuse(peer, status);
 	return proto_writer_flush(&peer->writer, peer->fd);
 }
 
@@ -215,7 +76,7 @@ static bool deliver(struct peer *peer)
 	if (sent != PROTO_FRAME_AGAIN) {
 		ev_io_stop(peer->env->loop, &peer->writable);
 		ev_timer_stop(peer->env->loop, &peer->delivering);
-		conclude(peer, sent == PROTO_FRAME_OK && !peer->last);
+		calls_conclude(peer, sent == PROTO_FRAME_OK && !peer->last);
 		untaken_wait(&peer->untaken);
 		return sent == PROTO_FRAME_OK && !peer->last;
 	}
@@ -263,7 +124,7 @@ static void last_look(struct peer *peer)
 		proto_status_set(&status, PROTO_BUSY, PROTO_STAGE_NONE, 0,
 				 "the service ends, or is started anew");
 		status.retry = true;
-		reply_status(peer, &status);
+		calls_refuse(peer, &status);
 		deliver(peer);
 	}
 	peer->gone(peer);
@@ -277,9 +138,7 @@ static bool is_ready(const struct peer *peer)
 	       (peer->draining || !untaken_waits(&peer->untaken));
 }
 
-/* Brings the connection as far as it goes now. The last act of every callback: the peer may be gone
- * afterwards. */
-static void settle(struct peer *peer)
+void peer_settle(struct peer *peer)
 {
 	bool alive = deliver(peer), ready = is_ready(peer);
 	size_t waiting = proto_reader_waiting(&peer->reader);
@@ -304,8 +163,8 @@ static void on_turn(struct turn *turn)
 
 	peer->called = true;
 	if (text)
-		handle(peer, text, length);
-	settle(peer);
+		calls_begin(peer, text, length);
+	peer_settle(peer);
 }
 
 static void on_readable(EV_P_ ev_io *io, int events)
@@ -317,7 +176,7 @@ static void on_readable(EV_P_ ev_io *io, int events)
 	case PROTO_FRAME_OK:
 		if (proto_reader_waiting(&peer->reader) != waiting)
 			peer->begun = false;
-		return settle(peer);
+		return peer_settle(peer);
 	case PROTO_FRAME_AGAIN:
 		return;
 	case PROTO_FRAME_END:
@@ -329,12 +188,12 @@ static void on_readable(EV_P_ ev_io *io, int events)
 
 static void on_writable(EV_P_ ev_io *io, int events)
 {
-	settle(container_of(io, struct peer, writable));
+	peer_settle(container_of(io, struct peer, writable));
 }
 
 static void on_taken(struct untaken *untaken)
 {
-	settle(container_of(untaken, struct peer, untaken));
+	peer_settle(container_of(untaken, struct peer, untaken));
 }
 
 static void on_reading_late(EV_P_ ev_timer *timer, int events)
@@ -388,7 +247,7 @@ struct peer *peer_free(struct peer *peer)
 		return NULL;
 	list_leave(&peer->link);
 	turn_leave(&peer->turn);
-	conclude(peer, false);
+	calls_conclude(peer, false);
 	request_free(peer->request);
 	ev_io_stop(peer->env->loop, &peer->readable);
 	ev_io_stop(peer->env->loop, &peer->writable);
@@ -408,7 +267,7 @@ void peer_drain(struct peer *peer)
 {
 	peer->draining = true;
 	peer->begun = false;
-	settle(peer);
+	peer_settle(peer);
 }
 
 void peer_end(struct peer *peer)
@@ -417,5 +276,5 @@ void peer_end(struct peer *peer)
 	if (peer->request && !peer->answered)
 		request_end(peer->request);
 	else
-		settle(peer);
+		peer_settle(peer);
 }

@@ -29,6 +29,7 @@ struct peer {
 	struct request *request; /* under way, or answered and not yet delivered; or NULL */
 	bool answered;
 	struct untaken untaken; /* the socket that was handed over last */
+	bool silent; /* nobody wants to know what comes of the request */
 	void *owner;
 	void (*gone)(struct peer *peer);
 };
@@ -48,3 +49,7 @@ void peer_drain(struct peer *peer);
 /* What is under way is answered with a word to try again, as far as the caller has room for that. It
  * may be gone afterwards. */
 void peer_end(struct peer *peer);
+
+/* Brings the connection as far as it goes now. The last act of every callback that had to do with
+ * it: the peer may be gone afterwards. */
+void peer_settle(struct peer *peer);

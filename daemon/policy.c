@@ -25,11 +25,11 @@ static bool has_certificate(const SSL_CIPHER *suite)
 	return nid == NID_auth_rsa || nid == NID_auth_ecdsa;
 }
 
-static bool offloadable(const struct kernel *kernel, const SSL_CIPHER *suite)
+static bool taken(const struct kernel *kernel, const SSL_CIPHER *suite)
 {
 	const struct cipher *cipher = cipher_of_suite(suite);
 
-	return cipher && (!kernel || kernel_takes(kernel, cipher));
+	return !kernel || (cipher && kernel_takes(kernel, cipher));
 }
 
 char *policy_choose(const struct policy *policy, const STACK_OF(SSL_CIPHER) *asked,
@@ -44,7 +44,7 @@ char *policy_choose(const struct policy *policy, const STACK_OF(SSL_CIPHER) *ask
 		if (!among(policy->allowed, suite))
 			continue;
 		++*n_allowed;
-		if (offloadable(kernel, suite))
+		if (taken(kernel, suite))
 			end += snprintf(end, SUITE_NAME_SIZE, "%s%s", end == names ? "" : ":",
 					SSL_CIPHER_get_name(suite));
 	}
@@ -106,7 +106,7 @@ static bool set_ciphers(struct policy *policy, const struct kernel *kernel)
 static bool some_offloadable(const struct policy *policy)
 {
 	for (int i = 0; i < sk_SSL_CIPHER_num(policy->allowed); i++)
-		if (offloadable(NULL, sk_SSL_CIPHER_value(policy->allowed, i)))
+		if (cipher_of_suite(sk_SSL_CIPHER_value(policy->allowed, i)))
 			return true;
 	return false;
 }

@@ -15,7 +15,7 @@ struct policy {
 };
 
 /*
- * kernel NULL: one that takes every cipher of the table. false: *fault (malloc) says what is wrong
+ * kernel NULL: none is asked, and all that the policy allows is offered. false: *fault (malloc) says what is wrong
  * with the policy as a whole, as FILE:LINE: KEY: ..., or is NULL: no memory. To be deinitialised in
  * any case.
  */
@@ -25,7 +25,8 @@ void policy_deinit(struct policy *policy);
 
 /*
  * The names of those asked for that are allowed and that the kernel takes, in the order in which
- * they were asked for (malloc; NULL: no memory). *n_allowed counts those that are allowed.
+ * they were asked for (malloc; NULL: no memory). kernel NULL: whatever a kernel takes. *n_allowed
+ * counts those that are allowed.
  */
 char *policy_choose(const struct policy *policy, const STACK_OF(SSL_CIPHER) *asked,
 		    const struct kernel *kernel, size_t *n_allowed);

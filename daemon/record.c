@@ -106,7 +106,7 @@ static const struct {
 	{ "KTLSD_ERRNO", sys_errno, 0 },
 	{ "KTLSD_ALERT", text_at, AT(status.alert) },
 	{ "KTLSD_X509", text_at, AT(status.x509) },
-	{ "KTLSD_RULE", pointer_at, AT(rule) },
+	{ "KTLSD_RULE", pointer_at, AT(grant.rule) },
 	{ "KTLSD_POLICY", policy, 0 },
 	{ "KTLSD_TLS_VERSION", text_at, AT(session.version) },
 	{ "KTLSD_CIPHER", text_at, AT(session.cipher) },

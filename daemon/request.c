@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/request.h"
 
+#include "daemon/attach.h"
 #include "daemon/clock.h"
+#include "daemon/gai.h"
 #include "daemon/quota.h"
 #include "daemon/sockopt.h"
+#include "daemon/survey.h"
 
-#include <netinet/tcp.h>
 #include <string.h>
 
 /* What a stage says when it is begun. PENDING: one of its callbacks will call advance() or
@@ -14,6 +16,7 @@ enum progress { DONE, PENDING, FAILED };
 
 static void advance(struct request *r);
 static void finish(struct request *r);
+static void shut_down(struct request *r);
 
 static enum progress fail(enum proto_error error)
 {
@@ -32,9 +35,14 @@ static enum progress policy_begin(struct request *r)
 	if (quota_admit(&r->charge, env, r->caller->account, r->grant.requests, &r->status) != PROTO_OK)
 		return FAILED;
 	env_refresh(env);
-	if (trust_get(env->trust, &r->call.trust, &r->anchors, &r->status) != PROTO_OK)
-		return FAILED;
-	r->ssl = tls_session(env->tls, &r->call, &r->status);
+	return fail(trust_get(env->trust, &r->call.trust, &r->anchors, &r->status));
+}
+
+static enum progress offer_begin(struct request *r)
+{
+	struct env *env = r->env;
+
+	r->ssl = tls_session(env->tls, &r->call, TLS_OFFER_KERNEL, &r->status);
 	if (r->ssl)
 		return DONE;
 	/* What is wrong with the request comes first, for its caller can mend that. */
@@ -43,29 +51,26 @@ static enum progress policy_begin(struct request *r)
 	return FAILED;
 }
 
-/* --- resolve: host to addresses */
-
-static void resolve_failed(struct request *r)
+/* A probe tells what would be agreed on without the kernel, and what the kernel makes of that. */
+static enum progress offer_all_begin(struct request *r)
 {
-	int gai = r->lookup.gai_error, error = gai == EAI_SYSTEM ? r->lookup.sys_errno : 0;
-
-	if (r->lookup.lost)
-		proto_status_set(&r->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_RESOLVE, error,
-				 "the process that looked up %s gave no answer: %s", r->call.host,
-				 strerror(error));
-	else
-		proto_status_set(&r->status, PROTO_RESOLVE_FAILED, PROTO_STAGE_RESOLVE, error,
-				 "%s: %s", r->call.host,
-				 error ? strerror(error) : gai_strerror(gai));
-	r->status.retry = gai == EAI_AGAIN || gai == EAI_SYSTEM || gai == EAI_MEMORY;
+	r->ssl = tls_session(r->env->tls, &r->call, TLS_OFFER_ALL, &r->status);
+	if (!r->ssl)
+		return FAILED;
+	if (survey_offer(&r->probe, r->ssl, &r->env->kernel))
+		return DONE;
+	return fail(proto_status_set(&r->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_POLICY, ENOMEM,
+				     "out of memory"));
 }
+
+/* --- resolve: host to addresses */
 
 static void resolve_done(struct lookup *lookup)
 {
 	struct request *r = container_of(lookup, struct request, lookup);
 
 	if (lookup->gai_error) {
-		resolve_failed(r);
+		gai_explain(lookup, &r->status);
 		return finish(r);
 	}
 	r->addresses = lookup->addresses;
@@ -122,60 +127,38 @@ static void handshake_done(struct handshake *handshake, enum proto_error error)
 		finish(r);
 }
 
-/* The kernel wants a connection that stands, and says ENOTCONN to one that the peer has left
- * already. */
-static bool peer_has_left(int fd, int sys_errno)
-{
-	struct tcp_info info = { .tcpi_state = TCP_ESTABLISHED };
-	socklen_t length = sizeof(info);
-
-	return sys_errno == ENOTCONN && getsockopt(fd, SOL_TCP, TCP_INFO, &info, &length) == 0 &&
-	       info.tcpi_state != TCP_ESTABLISHED;
-}
-
-/* What it takes has changed. Where a restart brings its module back, the caller is to come again. */
-static void kernel_refused(struct request *r)
+/* Where a restart brings the kernel's module back, the caller is to come again. */
+static enum progress attach_begin(struct request *r)
 {
 	struct env *env = r->env;
+	enum proto_error error = attach_kernel(r->fd, &env->kernel_changed, &r->status);
 
-	env->kernel_changed = true;
-	if (r->status.sys_errno != ENOENT || !env->on_kernel_lost)
-		return;
-	r->status.retry = true;
-	env->on_kernel_lost(env);
-}
-
-static enum progress attach_failed(struct request *r)
-{
-	int error = 0;
-	socklen_t length = sizeof(error);
-
-	if (!peer_has_left(r->fd, r->status.sys_errno)) {
-		kernel_refused(r);
-		return FAILED;
+	if (error == PROTO_KERNEL_TLS_UNAVAILABLE && r->status.sys_errno == ENOENT &&
+	    env->on_kernel_lost) {
+		r->status.retry = true;
+		env->on_kernel_lost(env);
 	}
-	getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	return fail(proto_status_set(&r->status, PROTO_HANDSHAKE_FAILED, PROTO_STAGE_HANDSHAKE,
-				     error,
-				     "the peer closed the connection before the handshake%s%s",
-				     error ? ": " : "", error ? strerror(error) : ""));
+	return fail(error);
 }
 
-/*
- * The ULP is attached before the first byte: a peer that sends its FIN right behind the handshake
- * would leave the socket in CLOSE_WAIT, in which the kernel refuses the ULP; and a kernel that
- * refuses it for another cause need not see a handshake.
- */
 static enum progress handshake_begin(struct request *r)
 {
 	socket_set_no_delay(r->fd, true);
-	if (kernel_attach(r->fd, &r->status) != PROTO_OK)
-		return attach_failed(r);
 	if (handshake_start(&r->handshake, &r->env->watches, r->fd, steal_ptr(&r->ssl),
 			    steal_ptr(&r->anchors), &r->call, &r->status,
 			    handshake_done) != PROTO_OK)
 		return FAILED;
 	return PENDING;
+}
+
+/* The end of a probe: the session is told of, and nothing of it is kept. */
+static enum progress survey_begin(struct request *r)
+{
+	handshake_facts(&r->handshake, &r->session);
+	r->probe.takes_over = survey_session(&r->handshake, &r->env->kernel);
+	handshake_farewell(&r->handshake);
+	shut_down(r);
+	return DONE;
 }
 
 /* --- install: the keys go to the kernel */
@@ -201,8 +184,16 @@ static enum progress install_begin(struct request *r)
 
 /* --- the table */
 
+/* Whose a row is. What a probe does otherwise than a connect is here and nowhere else. */
+enum {
+	CONNECT = 1 << REQUEST_CONNECT,
+	PROBE = 1 << REQUEST_PROBE,
+	EACH = CONNECT | PROBE,
+};
+
 struct stage {
 	enum proto_stage name;
+	unsigned int whose;
 	enum progress (*begin)(struct request *r);
 	size_t limit_ms; /* where in struct config its own limit is; 0: none, it does not wait */
 	size_t timing;	 /* where in struct proto_session its duration goes; 0: not told */
@@ -212,11 +203,15 @@ struct stage {
 #define TIMING(field) offsetof(struct proto_session, timings.field)
 
 static const struct stage stages[] = {
-	{ PROTO_STAGE_POLICY, policy_begin, 0, 0 },
-	{ PROTO_STAGE_RESOLVE, resolve_begin, LIMIT(resolve_ms), TIMING(resolve) },
-	{ PROTO_STAGE_CONNECT, connect_begin, LIMIT(connect_ms), TIMING(connect) },
-	{ PROTO_STAGE_HANDSHAKE, handshake_begin, LIMIT(handshake_ms), TIMING(handshake) },
-	{ PROTO_STAGE_INSTALL, install_begin, 0, TIMING(install) },
+	{ PROTO_STAGE_POLICY, EACH, policy_begin, 0, 0 },
+	{ PROTO_STAGE_POLICY, CONNECT, offer_begin, 0, 0 },
+	{ PROTO_STAGE_POLICY, PROBE, offer_all_begin, 0, 0 },
+	{ PROTO_STAGE_RESOLVE, EACH, resolve_begin, LIMIT(resolve_ms), TIMING(resolve) },
+	{ PROTO_STAGE_CONNECT, EACH, connect_begin, LIMIT(connect_ms), TIMING(connect) },
+	{ PROTO_STAGE_HANDSHAKE, CONNECT, attach_begin, 0, 0 },
+	{ PROTO_STAGE_HANDSHAKE, EACH, handshake_begin, LIMIT(handshake_ms), TIMING(handshake) },
+	{ PROTO_STAGE_HANDSHAKE, PROBE, survey_begin, 0, 0 },
+	{ PROTO_STAGE_INSTALL, CONNECT, install_begin, 0, TIMING(install) },
 };
 
 static void arm_deadline(struct request *r)
@@ -255,9 +250,17 @@ static void end_stage(struct request *r)
 	r->stage++;
 }
 
+/* Goes to the next row that is this request's; false: it has no more. */
+static bool find_stage(struct request *r)
+{
+	while (r->stage < array_size(stages) && !(stages[r->stage].whose & 1u << r->aim))
+		r->stage++;
+	return r->stage < array_size(stages);
+}
+
 static void run_stages(struct request *r)
 {
-	while (r->stage < array_size(stages)) {
+	while (find_stage(r)) {
 		switch (begin_stage(r)) {
 		case PENDING:
 			return;
@@ -370,6 +373,7 @@ struct request *request_free(struct request *r)
 	shut_down(r);
 	charge_give_back(&r->charge);
 	proto_connect_deinit(&r->call);
+	proto_probe_deinit(&r->probe);
 	free(r);
 	return NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The life of one request: a table of stages (request.c), one deadline, one way out. It ends in a
- * socket on which the kernel does TLS, or in a status; never in both, never in neither.
+ * socket on which the kernel does TLS, or in a status; never in both, never in neither. A probe
+ * goes the same way as far as the verified handshake, and ends in facts, or in a status.
  */
 #pragma once
 
@@ -11,12 +12,15 @@
 #include "daemon/env.h"
 #include "daemon/handshake.h"
 
+enum request_aim { REQUEST_CONNECT, REQUEST_PROBE };
+
 struct request {
 	struct env *env;
 	const struct credentials *caller; /* borrowed */
 	struct access_grant grant;
 	struct charge charge;
 	struct proto_connect call; /* what the caller asked for; owned */
+	enum request_aim aim;	   /* the owner's to set, before the start */
 	unsigned int stage;	   /* row of the table of stages */
 	ev_timer first_turn;	   /* so that nothing happens inside request_start() */
 	ev_timer deadline;	   /* the stage's, or the request's if that is earlier */
@@ -30,9 +34,9 @@ struct request {
 	int fd; /* the TCP socket, from connect on */
 	struct handshake handshake;
 
-	const char *rule;	      /* the access rule that allowed it; borrowed; NULL: none */
 	struct proto_status status;   /* the outcome */
 	struct proto_session session; /* the facts, if the outcome is PROTO_OK */
+	struct proto_probe probe;     /* and those that a probe has beside them */
 	void *owner;
 	void (*done)(struct request *request);
 };
@@ -54,6 +58,6 @@ void request_start(struct request *request);
  */
 void request_end(struct request *request);
 
-/* After the outcome PROTO_OK, once: the socket, which from here on is the caller's to hand over or
- * to shut down. */
+/* After the outcome PROTO_OK of a connect, once: the socket, which from here on is the caller's to
+ * hand over or to shut down. */
 int request_take(struct request *request);

@@ -68,6 +68,7 @@ struct making {
 	struct tls *tls;
 	const struct policy *policy;
 	const struct proto_connect *wanted;
+	const struct kernel *kernel;	/* to leave out what it does not take; NULL: nothing */
 	SSL *ssl;
 	struct proto_status *status;
 };
@@ -110,12 +111,13 @@ static enum proto_error narrow_ciphers(struct making *m)
 	_cleanup_free_ char *names = NULL;
 	size_t n_allowed;
 
-	/* The context has the policy's own list already. */
-	if (!asked && m->policy->offloadable)
+	/* The context has what the kernel takes of the policy's own list already. */
+	if (!asked && m->kernel && m->policy->offloadable)
 		return PROTO_OK;
 	if (asked && !SSL_set_cipher_list(m->ssl, asked))
 		return nothing_left(m, "ciphers");
-	names = policy_choose(m->policy, SSL_get_ciphers(m->ssl), &m->tls->kernel, &n_allowed);
+	names = policy_choose(m->policy, asked ? SSL_get_ciphers(m->ssl) : m->policy->allowed,
+			      m->kernel, &n_allowed);
 	if (!names)
 		return no_memory(m);
 	if (n_allowed == 0)
@@ -205,13 +207,17 @@ static const struct policy *find_policy(const struct tls *tls, const char *name)
 	return NULL;
 }
 
-SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct proto_status *status)
+SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, enum tls_offer offer,
+		 struct proto_status *status)
 {
 	static enum proto_error (*const steps[])(struct making *m) = {
 		check_names, make_ssl, narrow_ciphers, narrow_groups, narrow_sigalgs,
 		set_server_name, set_alpn,
 	};
-	struct making m = { tls, find_policy(tls, wanted->policy.name), wanted, NULL, status };
+	struct making m = {
+		.tls = tls, .policy = find_policy(tls, wanted->policy.name), .wanted = wanted,
+		.kernel = offer == TLS_OFFER_ALL ? NULL : &tls->kernel, .status = status,
+	};
 	enum proto_error error = PROTO_OK;
 
 	if (!m.policy) {

@@ -12,6 +12,9 @@
 
 struct tls;
 
+/* How much of what request and policy allow: as much as this kernel takes, or all of it. */
+enum tls_offer { TLS_OFFER_KERNEL, TLS_OFFER_ALL };
+
 /* NULL: *message (malloc) is the fault of a policy, see policy_init(). kernel is copied. */
 struct tls *tls_new(const struct config *config, const struct kernel *kernel, char **message);
 struct tls *tls_free(struct tls *tls);
@@ -21,6 +24,7 @@ DEFINE_CLEANUP(struct tls *, tls_free)
  * A client session that offers what is left, with SNI and ALPN, for the caller to free with
  * SSL_free(). Otherwise NULL and *status: INVALID_PARAMETER (unknown name in a cipher, group or
  * signature algorithm string; unknown policy), NOT_AUTHORIZED (the policy leaves nothing),
- * NOT_OFFLOADABLE (the kernel leaves nothing).
+ * NOT_OFFLOADABLE (the kernel leaves nothing; not of TLS_OFFER_ALL).
  */
-SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct proto_status *status);
+SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, enum tls_offer offer,
+		 struct proto_status *status);

@@ -81,6 +81,12 @@ static enum proto_decoded check_connect(const struct proto_call *call, struct pr
 	return check_versions(&call->connect, status);
 }
 
+/* Nothing is handed over, so that nobody need wait for a reply. */
+static enum proto_decoded check_probe(const struct proto_call *call, struct proto_status *status)
+{
+	return check_versions(&call->connect, status);
+}
+
 static enum proto_decoded check_nothing(const struct proto_call *call, struct proto_status *status)
 {
 	return PROTO_DECODE_OK;
@@ -97,6 +103,7 @@ static enum proto_decoded check_interface(const struct proto_call *call,
 static enum proto_decoded (*const checks[])(const struct proto_call *call,
 					    struct proto_status *status) = {
 	[PROTO_METHOD_CONNECT] = check_connect,
+	[PROTO_METHOD_PROBE] = check_probe,
 	[PROTO_METHOD_GET_INFO] = check_nothing,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = check_interface,
 };
@@ -137,7 +144,8 @@ enum proto_decoded proto_call_decode(struct proto_call *call, const char *text, 
 	_cleanup_(free_envelope) struct proto_envelope envelope = { .method = NULL };
 	struct proto_call decoding = { .method = PROTO_METHOD_CONNECT };
 	struct proto_scan scan;
-	enum proto_decoded decoded = proto_tree_read(&tree, &scan, text, length);
+	enum proto_decoded decoded = proto_tree_read(&tree, &scan, text, length,
+						     PROTO_MEMBERS_MAX);
 
 	if (decoded != PROTO_DECODE_OK)
 		return decoded;
@@ -187,7 +195,8 @@ enum proto_decoded proto_reply_decode(const char *text, size_t length,
 	struct proto_status ignored;
 	struct json_object *parameters;
 	struct proto_scan scan;
-	enum proto_decoded decoded = proto_tree_read(&tree, &scan, text, length);
+	enum proto_decoded decoded = proto_tree_read(&tree, &scan, text, length,
+						     PROTO_REPLY_MEMBERS_MAX);
 
 	if (decoded != PROTO_DECODE_OK)
 		return decoded;

@@ -79,7 +79,7 @@ static enum proto_decoded check_array(const struct place *place, const struct pr
 {
 	size_t n = json_object_array_length(array);
 
-	if (n == 0)
+	if (n < field->least)
 		return refuse(place, field->name, "is empty");
 	if (n > field->most)
 		return refuse(place, field->name, "has more than %zu elements", field->most);
@@ -98,7 +98,7 @@ static enum proto_decoded decode_strings(const struct place *place, const struct
 	struct json_object *element;
 	const char *complaint;
 
-	if (decoded != PROTO_DECODE_OK)
+	if (decoded != PROTO_DECODE_OK || n == 0)
 		return decoded;
 	to->items = calloc(n, sizeof(*to->items));
 	if (!to->items)

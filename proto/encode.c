@@ -37,13 +37,15 @@ static bool encode_strings(struct proto_json *json, const struct proto_field *fi
 {
 	const struct proto_strings *strings = at;
 
+	if (strings->n == 0 && field->presence != PROTO_REQUIRED)
+		return false;
+	proto_json_raw(json, "[");
 	for (size_t i = 0; i < strings->n; i++) {
-		proto_json_raw(json, i ? "," : "[");
+		proto_json_raw(json, i ? "," : "");
 		proto_json_string(json, strings->items[i]);
 	}
-	if (strings->n)
-		proto_json_raw(json, "]");
-	return strings->n;
+	proto_json_raw(json, "]");
+	return true;
 }
 
 static bool encode_pins(struct proto_json *json, const struct proto_field *field, const void *at)
@@ -171,15 +173,29 @@ char *proto_connect_encode(const struct proto_connect *connect, size_t *length)
 	return encode_call("io.ktlsd.Connect", &proto_schema_connect, connect, length);
 }
 
-char *proto_session_encode(const struct proto_session *session, size_t *length)
+static char *encode_reply(const struct proto_schema *schema, const void *base, size_t *length)
 {
-	struct proto_connected connected = { .fd_index = 0, .session = *session };
 	struct proto_json json = { .text = NULL };
 
 	proto_json_raw(&json, "{\"parameters\":{");
-	encode_members(&json, &proto_schema_connected, &connected);
+	encode_members(&json, schema, base);
 	proto_json_raw(&json, "}}");
 	return proto_json_finish(&json, length);
+}
+
+char *proto_session_encode(const struct proto_session *session, size_t *length)
+{
+	struct proto_connected connected = { .fd_index = 0, .session = *session };
+
+	return encode_reply(&proto_schema_connected, &connected, length);
+}
+
+char *proto_probe_encode(const struct proto_session *session, const struct proto_probe *probe,
+			 size_t *length)
+{
+	struct proto_probed probed = { .session = *session, .probe = *probe };
+
+	return encode_reply(&proto_schema_probed, &probed, length);
 }
 
 char *proto_status_encode(const struct proto_status *status, size_t *length)

@@ -15,6 +15,9 @@
  * both are held before it sees the text. */
 #define PROTO_DEPTH_MAX 8
 #define PROTO_MEMBERS_MAX 64
+/* The same of a reply: two lists of PROTO_SUITES_MAX, the 24 of a session and what is around it, and
+ * room for what a later service may add. */
+#define PROTO_REPLY_MEMBERS_MAX 192
 
 /* Name of an object's member. The longest one that exists has 19 bytes; a bound makes looking for
  * doubled ones cheap. */
@@ -28,6 +31,11 @@
 
 /* Names of policies and stores. */
 #define PROTO_NAME_MAX 64
+
+/* Cipher suites of one list in a reply. The OpenSSL of today has 59 with a certificate at security
+ * level 2. The longest name has 30 bytes. */
+#define PROTO_SUITES_MAX 64
+#define PROTO_SUITE_NAME_MAX 64
 
 /* Pins and ALPN protocols of one request; a protocol has at most 255 bytes (RFC 7301, 3.1). */
 #define PROTO_PINS_MAX 16

@@ -50,6 +50,12 @@ void proto_call_deinit(struct proto_call *call)
 	call->interface = NULL;
 }
 
+void proto_probe_deinit(struct proto_probe *probe)
+{
+	free_strings(&probe->offered);
+	free_strings(&probe->offloadable);
+}
+
 bool proto_pin_parse(struct proto_pin *pin, const char *text)
 {
 	struct proto_pin parsed;

@@ -55,7 +55,7 @@ struct proto_policy {
 	char *signature_algorithms;
 };
 
-/* Parameters of Connect. */
+/* Parameters of Connect and of Probe. */
 struct proto_connect {
 	char *host;
 	uint16_t port;
@@ -69,6 +69,7 @@ struct proto_connect {
 
 enum proto_method {
 	PROTO_METHOD_CONNECT,
+	PROTO_METHOD_PROBE,
 	PROTO_METHOD_GET_INFO,
 	PROTO_METHOD_GET_INTERFACE_DESCRIPTION,
 };
@@ -76,15 +77,16 @@ enum proto_method {
 struct proto_call {
 	enum proto_method method;
 	bool oneway;			/* the caller wants no reply */
-	struct proto_connect connect;	/* of PROTO_METHOD_CONNECT */
+	struct proto_connect connect;	/* of PROTO_METHOD_CONNECT and _PROBE */
 	char *interface;		/* of PROTO_METHOD_GET_INTERFACE_DESCRIPTION */
 };
 
-/* Facts of the session that was handed over. On the wire group and alpn are null where empty. */
+/* Facts of the session that was handed over, or probed. On the wire kernelCipher, group and alpn are
+ * null where empty. */
 struct proto_session {
 	char version[16];		/* "TLSv1.2" */
 	char cipher[64];		/* OpenSSL's name */
-	char kernel_cipher[24];		/* "aes-gcm-256" */
+	char kernel_cipher[24];		/* "aes-gcm-256"; empty: the kernel has none such */
 	char group[32];			/* "secp384r1"; empty where none was used */
 	char alpn[PROTO_ALPN_NAME_MAX + 1]; /* empty: none agreed */
 	char address[64];		/* "192.0.2.1:443", "[2001:db8::1]:443" */
@@ -97,6 +99,13 @@ struct proto_session {
 	struct {
 		uint64_t resolve, connect, handshake, install, total;	/* microseconds */
 	} timings;
+};
+
+/* What Probe tells beside the session: OpenSSL's names of suites, at most PROTO_SUITES_MAX each. */
+struct proto_probe {
+	struct proto_strings offered;		/* to the peer, in this order */
+	struct proto_strings offloadable;	/* those of them that the kernel takes */
+	bool takes_over;			/* the session could have gone to the kernel */
 };
 
 /* What GetInfo tells (org.varlink.service). */
@@ -113,6 +122,7 @@ enum proto_decoded {
 
 void proto_connect_deinit(struct proto_connect *connect);
 void proto_call_deinit(struct proto_call *call);
+void proto_probe_deinit(struct proto_probe *probe);
 
 /*
  * Daemon: text is one message, length without its NUL. *call is filled on OK only; *status on
@@ -131,6 +141,8 @@ char *proto_connect_encode(const struct proto_connect *connect, size_t *length);
 
 /* Daemon: replies, as above. fileDescriptor is always index 0. */
 char *proto_session_encode(const struct proto_session *session, size_t *length);
+char *proto_probe_encode(const struct proto_session *session, const struct proto_probe *probe,
+			 size_t *length);
 char *proto_status_encode(const struct proto_status *status, size_t *length);
 char *proto_info_encode(const struct proto_info *info, size_t *length);
 /* The text of io.ktlsd or org.varlink.service; NULL with errno ENOENT: no such interface. */

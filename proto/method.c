@@ -78,6 +78,8 @@ static const struct proto_schema nothing_schema = { .n = 0 };
 static const struct proto_method_info methods[] = {
 	{ "io.ktlsd.Connect", PROTO_METHOD_CONNECT, true, &proto_schema_connect,
 	  offsetof(struct proto_call, connect) },
+	{ "io.ktlsd.Probe", PROTO_METHOD_PROBE, false, &proto_schema_connect,
+	  offsetof(struct proto_call, connect) },
 	{ "org.varlink.service.GetInfo", PROTO_METHOD_GET_INFO, false, &nothing_schema, 0 },
 	{ "org.varlink.service.GetInterfaceDescription", PROTO_METHOD_GET_INTERFACE_DESCRIPTION,
 	  false, &description_schema, 0 },

@@ -30,7 +30,8 @@ struct scanner {
 	struct level levels[PROTO_DEPTH_MAX];
 	size_t depth;
 	size_t objects;
-	struct key keys[PROTO_MEMBERS_MAX];
+	size_t members_max;
+	struct key keys[PROTO_REPLY_MEMBERS_MAX];
 	size_t n_keys;
 };
 
@@ -51,7 +52,7 @@ static bool take(struct scanner *s, char c)
 
 static bool count_member(struct scanner *s)
 {
-	return ++s->facts->members <= PROTO_MEMBERS_MAX;
+	return ++s->facts->members <= s->members_max;
 }
 
 /* Appends one name of the path; a NUL in it is shown. */
@@ -345,7 +346,7 @@ static bool (*const readers[])(struct scanner *) = {
 	[SEPARATOR] = read_separator,
 };
 
-bool proto_scan(struct proto_scan *scan, const char *text, size_t length)
+bool proto_scan(struct proto_scan *scan, const char *text, size_t length, size_t members_max)
 {
 	struct scanner s;
 
@@ -353,6 +354,7 @@ bool proto_scan(struct proto_scan *scan, const char *text, size_t length)
 	s.at = text;
 	s.end = text + length;
 	s.facts = scan;
+	s.members_max = members_max;
 	s.depth = s.objects = s.n_keys = 0;
 	skip_space(&s);
 	if (s.at == s.end || *s.at != '{' || !open_level(&s, true))

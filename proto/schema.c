@@ -40,6 +40,16 @@ static const char *judge_alpn(const char *text)
 	return strcmp(escaped, text) == 0 ? NULL : "has a name with control characters";
 }
 
+static const char *judge_suite(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length >= 1 && length <= PROTO_SUITE_NAME_MAX &&
+	       strspn(text, "-_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "abcdefghijklmnopqrstuvwxyz") == length ?
+	       NULL : "has one that is no name of a suite";
+}
+
 static const struct proto_word verify_words[] = {
 	{ "full", PROTO_VERIFY_FULL },
 	{ "chain", PROTO_VERIFY_CHAIN },
@@ -79,7 +89,7 @@ static const struct proto_field trust_fields[] = {
 	  .least = 1, .most = PROTO_CA_MAX },
 	{ "store", PROTO_KIND_STRING, PROTO_OPTIONAL, AT(struct proto_trust, store),
 	  .least = 1, .most = PROTO_NAME_MAX },
-	{ "pins", PROTO_KIND_PINS, PROTO_OPTIONAL, .most = PROTO_PINS_MAX },
+	{ "pins", PROTO_KIND_PINS, PROTO_OPTIONAL, .least = 1, .most = PROTO_PINS_MAX },
 	{ "name", PROTO_KIND_STRING, PROTO_OPTIONAL, AT(struct proto_trust, name),
 	  .least = 1, .most = PROTO_HOST_MAX, .judge = judge_host },
 	{ "verify", PROTO_KIND_WORD, PROTO_OPTIONAL, AT(struct proto_trust, verify),
@@ -120,7 +130,7 @@ static const struct proto_field connect_fields[] = {
 	{ "serverName", PROTO_KIND_STRING, PROTO_OPTIONAL, AT(struct proto_connect, server_name),
 	  .least = 1, .most = PROTO_HOST_MAX, .judge = judge_server_name },
 	{ "alpn", PROTO_KIND_STRINGS, PROTO_OPTIONAL, AT(struct proto_connect, alpn),
-	  .most = PROTO_ALPN_MAX, .judge = judge_alpn },
+	  .least = 1, .most = PROTO_ALPN_MAX, .judge = judge_alpn },
 	{ "io", PROTO_KIND_WORD, PROTO_OPTIONAL, AT(struct proto_connect, io), .words = io_words },
 	{ "timeoutMs", PROTO_KIND_INTEGER, PROTO_OPTIONAL, AT(struct proto_connect, timeout_ms),
 	  .least = PROTO_TIMEOUT_MIN_MS, .most = PROTO_TIMEOUT_MAX_MS },
@@ -152,7 +162,7 @@ static const SCHEMA(schema_timings, "Timings", timings_fields);
 static const struct proto_field session_fields[] = {
 	SESSION_TEXT("version", PROTO_REQUIRED, version),
 	SESSION_TEXT("cipher", PROTO_REQUIRED, cipher),
-	SESSION_TEXT("kernelCipher", PROTO_REQUIRED, kernel_cipher),
+	SESSION_TEXT("kernelCipher", PROTO_NULLABLE, kernel_cipher),
 	SESSION_TEXT("group", PROTO_NULLABLE, group),
 	SESSION_TEXT("alpn", PROTO_NULLABLE, alpn),
 	SESSION_TEXT("address", PROTO_REQUIRED, address),
@@ -171,7 +181,19 @@ static const struct proto_field connected_fields[] = {
 	  .schema = &schema_session },
 };
 
+static const struct proto_field probed_fields[] = {
+	{ "session", PROTO_KIND_OBJECT, PROTO_REQUIRED, AT(struct proto_probed, session),
+	  .schema = &schema_session },
+	{ "offered", PROTO_KIND_STRINGS, PROTO_REQUIRED, AT(struct proto_probed, probe.offered),
+	  .least = 1, .most = PROTO_SUITES_MAX, .judge = judge_suite },
+	{ "offloadable", PROTO_KIND_STRINGS, PROTO_REQUIRED,
+	  AT(struct proto_probed, probe.offloadable),
+	  .most = PROTO_SUITES_MAX, .judge = judge_suite },
+	{ "takesOver", PROTO_KIND_BOOL, PROTO_REQUIRED, AT(struct proto_probed, probe.takes_over) },
+};
+
 const SCHEMA(proto_schema_call, NULL, call_fields);
 const SCHEMA(proto_schema_reply, NULL, reply_fields);
 const SCHEMA(proto_schema_connect, NULL, connect_fields);
 const SCHEMA(proto_schema_connected, NULL, connected_fields);
+const SCHEMA(proto_schema_probed, NULL, probed_fields);

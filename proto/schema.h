@@ -10,8 +10,8 @@
 enum proto_kind {
 	PROTO_KIND_STRING,	/* char *; least to most bytes */
 	PROTO_KIND_TEXT,	/* char[most], escaped, and cut to that */
-	PROTO_KIND_STRINGS,	/* struct proto_strings; most of them; judge looks at each */
-	PROTO_KIND_PINS,	/* pins and n_pins of the struct proto_trust at offset */
+	PROTO_KIND_STRINGS,	/* struct proto_strings; least to most of them; judge looks at each */
+	PROTO_KIND_PINS,	/* least to most pins and n_pins of the struct proto_trust at offset */
 	PROTO_KIND_INTEGER,	/* unsigned, of size bytes; least to most */
 	PROTO_KIND_BOOL,
 	PROTO_KIND_WORD,	/* an enum; the first word stands for values that have none */
@@ -61,6 +61,12 @@ struct proto_connected {
 	struct proto_session session;
 };
 
+/* What Probe returns. */
+struct proto_probed {
+	struct proto_session session;
+	struct proto_probe probe;
+};
+
 struct proto_method_info {
 	const char *name;
 	enum proto_method method;
@@ -73,6 +79,7 @@ extern const struct proto_schema proto_schema_call;	/* struct proto_envelope */
 extern const struct proto_schema proto_schema_reply;	/* struct proto_envelope */
 extern const struct proto_schema proto_schema_connect;	/* struct proto_connect */
 extern const struct proto_schema proto_schema_connected; /* struct proto_connected */
+extern const struct proto_schema proto_schema_probed;	/* struct proto_probed */
 
 /* Parameters of an error, of struct proto_status; error is in the table. */
 const struct proto_schema *proto_schema_of_error(enum proto_error error);

@@ -86,12 +86,12 @@ static bool tree_whole(struct json_object *tree, const struct proto_scan *scan)
 }
 
 enum proto_decoded proto_tree_read(struct json_object **tree, struct proto_scan *scan,
-				   const char *text, size_t length)
+				   const char *text, size_t length, size_t members_max)
 {
 	_cleanup_(free_tokener) struct json_tokener *tokener = NULL;
 	struct json_object *built;
 
-	if (length > PROTO_MESSAGE_MAX || !proto_scan(scan, text, length))
+	if (length > PROTO_MESSAGE_MAX || !proto_scan(scan, text, length, members_max))
 		return PROTO_DECODE_CLOSE;
 	if (!memory_at_hand(NEED_AT_ALL + NEED_PER_MEMBER * scan->members + NEED_PER_BYTE * length))
 		return PROTO_DECODE_NO_MEMORY;

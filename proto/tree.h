@@ -9,7 +9,8 @@ struct json_object;
 
 /*
  * OK: *tree is the message, an object, and *scan tells of its strings, which may be at fault even
- * so. CLOSE and NO_MEMORY as usual. Give the tree back by json_object_put().
+ * so. CLOSE and NO_MEMORY as usual. members_max: PROTO_MEMBERS_MAX for a call, and for a reply
+ * PROTO_REPLY_MEMBERS_MAX. Give the tree back by json_object_put().
  */
 enum proto_decoded proto_tree_read(struct json_object **tree, struct proto_scan *scan,
-				   const char *text, size_t length);
+				   const char *text, size_t length, size_t members_max);

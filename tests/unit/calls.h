@@ -10,6 +10,7 @@
 
 #define HEX64 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define CONNECT(parameters) "{\"method\":\"io.ktlsd.Connect\",\"parameters\":{" parameters "}}"
+#define PROBE(parameters) "{\"method\":\"io.ktlsd.Probe\",\"parameters\":{" parameters "}}"
 
 #define GOOD "\"host\":\"a\",\"port\":1"
 #define PIN "\"cert-sha256:" HEX64 "\""

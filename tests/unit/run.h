@@ -33,6 +33,7 @@ void *__wrap_calloc(size_t n, size_t size)
 struct run {
 	struct theatre theatre;
 	struct request *request;
+	enum request_aim aim;
 	bool take, free_in_done;
 	bool done;
 	unsigned int n_done;
@@ -67,6 +68,7 @@ static inline struct request *new_request(struct run *run, const char *host)
 	assert_non_null(request);
 	assert_null(call.host);
 	assert_null(call.trust.ca);
+	request->aim = run->aim;
 	return request;
 }
 

@@ -48,7 +48,10 @@ static struct {
 	int far_end;			/* of the connection that connect made; -1: none */
 	int copy;			/* of its near end: close() alone does not end it */
 	int live_ssl, live_stores;
-	unsigned int installs;
+	unsigned int attaches, keys, installs;	/* touches of the door to the kernel */
+	unsigned int offers[2];		/* by enum tls_offer */
+	unsigned int farewells;
+	const char *obstacle;		/* to the kernel's taking over */
 } play;
 
 /* --- the machinery */
@@ -161,16 +164,19 @@ static inline void be_busy(unsigned int ms)
 		;
 }
 
-SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, struct proto_status *status)
+SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, enum tls_offer offer,
+		 struct proto_status *status)
 {
 	SSL *ssl;
 
+	play.offers[offer]++;
 	be_busy(play.busy_ms);
 	if (play.refusal == OF_TLS) {
 		play_refusal(status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY, 0);
 		return NULL;
 	}
-	if (play.refusal == OF_KERNEL || play.probe_finds_nothing) {
+	if (offer == TLS_OFFER_KERNEL &&
+	    (play.refusal == OF_KERNEL || play.probe_finds_nothing)) {
 		play_refusal(status, PROTO_NOT_OFFLOADABLE, PROTO_STAGE_POLICY, 0);
 		return NULL;
 	}
@@ -292,6 +298,7 @@ static inline void far_end_leaves(int fd)
 enum proto_error kernel_attach(int fd, struct proto_status *status)
 {
 	assert_true(fd >= 0);
+	play.attaches++;
 	far_end_leaves(fd);
 	if (play.refusal != OF_ATTACH)
 		return PROTO_OK;
@@ -347,11 +354,25 @@ void handshake_stop(struct handshake *handshake)
 	X509_STORE_free(steal_ptr(&handshake->verify.anchors));
 }
 
+const char *handshake_obstacle(const struct handshake *handshake)
+{
+	assert_non_null(handshake->ssl);
+	return play.obstacle;
+}
+
+void handshake_farewell(struct handshake *handshake)
+{
+	assert_non_null(handshake->ssl);
+	assert_string_equal(far_end_sees(play.far_end, 0), "");
+	play.farewells++;
+}
+
 /* --- install */
 
 enum proto_error handshake_keys(struct handshake *handshake, struct session_keys *keys)
 {
 	assert_non_null(handshake->ssl);
+	play.keys++;
 	if (play.refusal == OF_KEYS)
 		return play_refusal(handshake->status, PROTO_NOT_OFFLOADABLE, PROTO_STAGE_INSTALL,
 				    0);
@@ -398,7 +419,9 @@ static inline void play_clear(void)
 	play.leaves = STAYS;
 	play.cipher_errno = play.attach_errno = play.gai_error = play.sys_errno = 0;
 	play.lost = false;
-	play.busy_ms = play.probes = play.installs = 0;
+	play.busy_ms = play.probes = play.attaches = play.keys = play.installs = play.farewells = 0;
+	play.offers[TLS_OFFER_KERNEL] = play.offers[TLS_OFFER_ALL] = 0;
+	play.obstacle = NULL;
 }
 
 static inline void play_expect_over(void)

@@ -835,6 +835,51 @@ static void test_cipher_that_the_kernel_has_not(void **state)
 }
 
 /* Resumption skips the certificates: nobody has verified such a peer for this request. */
+/* --- the end of a session that nobody takes over */
+
+static void game_shaken(struct game *game)
+{
+	game_init(game, client_ctx(), server_ctx(&leaf, GCM));
+	/* As those of policies are. */
+	SSL_set_quiet_shutdown(game->handshake.ssl, 1);
+	game_run(game);
+	check_stands(game);
+	assert_null(handshake_obstacle(&game->handshake));
+}
+
+static void test_farewell(void **state)
+{
+	char byte;
+	_game_ game;
+
+	game_shaken(&game);
+	handshake_farewell(&game.handshake);
+	peer_work(&game.peer);
+	assert_int_equal(SSL_read(game.peer.ssl, &byte, 1), 0);
+	assert_int_equal(SSL_get_error(game.peer.ssl, 0), SSL_ERROR_ZERO_RETURN);
+	/* Nothing more comes of it, and whoever frees it sends nothing. */
+	handshake_stop(&game.handshake);
+	assert_int_equal(recv(game.peer.fd, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
+/* It does not wait for a peer that does not read, nor complain of one that is gone. */
+static void test_farewell_to_nobody(void **state)
+{
+	for (int gone = 0; gone < 2; gone++) {
+		static const char ballast[4096];
+		_game_ game;
+
+		game_shaken(&game);
+		while (!gone && send(game.fd, ballast, sizeof(ballast), MSG_DONTWAIT) > 0)
+			;
+		if (gone)
+			peer_hang_up(&game.peer);
+		handshake_farewell(&game.handshake);
+		assert_int_equal(ERR_peek_error(), 0);
+	}
+}
+
 static void test_resumed_session(void **state)
 {
 	SSL_CTX *client = client_ctx(), *server = server_ctx(&leaf, GCM);
@@ -897,6 +942,8 @@ int main(void)
 		cmocka_unit_test(test_obstacles),
 		cmocka_unit_test(test_limited_fragments),
 		cmocka_unit_test(test_cipher_that_the_kernel_has_not),
+		cmocka_unit_test(test_farewell),
+		cmocka_unit_test(test_farewell_to_nobody),
 		cmocka_unit_test(test_resumed_session),
 	};
 

@@ -61,6 +61,7 @@ PROTO_HOST_MAX 0 at most N bytes. IPv6
 PROTO_CIPHERS_MAX 0 at most N bytes each
 PROTO_NAME_MAX 0 given a name, of at most N bytes
 PROTO_NAME_MAX 0 by its name of at most N bytes
+PROTO_SUITES_MAX 0 the first N of them
 PROTO_PINS_MAX 0 1 to N, of which one must match
 PROTO_ALPN_MAX 0 1 to N, each of
 PROTO_ALPN_NAME_MAX 0 1 to N bytes, without control

@@ -135,7 +135,8 @@ static size_t allocations_of_tree(const char *text)
 	struct proto_scan scan;
 
 	heap_reset(NEVER, NEVER);
-	assert_int_equal(proto_tree_read(&tree, &scan, text, strlen(text)), PROTO_DECODE_OK);
+	assert_int_equal(proto_tree_read(&tree, &scan, text, strlen(text), PROTO_MEMBERS_MAX),
+			 PROTO_DECODE_OK);
 	json_object_put(tree);
 	return heap.allocations;
 }
@@ -206,7 +207,8 @@ static void tree_on_a_budget(const char *text, size_t budget, size_t *read)
 	struct proto_scan scan;
 
 	heap_reset(NEVER, budget);
-	if (proto_tree_read(&tree, &scan, text, strlen(text)) == PROTO_DECODE_OK) {
+	if (proto_tree_read(&tree, &scan, text, strlen(text), PROTO_MEMBERS_MAX) ==
+	    PROTO_DECODE_OK) {
 		json_object_put(tree);
 		(*read)++;
 	} else {	/* it did not so much as begin */

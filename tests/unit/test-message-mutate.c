@@ -55,7 +55,7 @@ static void expect_tellable(const struct proto_status *status)
 	char *text = proto_status_encode(status, &length);
 	struct proto_scan scan;
 
-	assert_true(proto_scan(&scan, text, length));
+	assert_true(proto_scan(&scan, text, length, PROTO_MEMBERS_MAX));
 	assert_null(scan.fault);
 	proto_escape(escaped, sizeof(escaped), status->message);
 	assert_string_equal(escaped, status->message);

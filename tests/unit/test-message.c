@@ -97,6 +97,8 @@ static void test_taken(void **state)
 		"{\"method\":\"org.varlink.service.GetInfo\",\"parameters\":null}",
 		"{\"method\":\"org.varlink.service.GetInfo\",\"parameters\":{},\"more\":true}",
 		"{\"method\":\"org.varlink.service.GetInfo\",\"oneway\":true}",
+		PROBE(GOOD ",\"policy\":{\"minVersion\":\"1.2\"}"),
+		"{\"method\":\"io.ktlsd.Probe\",\"oneway\":true,\"parameters\":{" GOOD "}}",
 	};
 
 	for (size_t i = 0; i < array_size(cases); i++)
@@ -179,7 +181,30 @@ static void test_refused(void **state)
 	for (size_t i = 0; i < array_size(refused); i++) {
 		snprintf(text, sizeof(text), CONNECT("%s"), refused[i].parameters);
 		expect_refused(text, refused[i].at_fault);
+		snprintf(text, sizeof(text), PROBE("%s"), refused[i].parameters);
+		expect_refused(text, refused[i].at_fault);
 	}
+}
+
+/* Everything that a Connect may say, and it means the same. */
+static void test_probe(void **state)
+{
+	struct proto_status status;
+	struct proto_call call;
+	char text[sizeof(golden_all)], *probe, *connect;
+	size_t length;
+
+	snprintf(text, sizeof(text), "{\"method\":\"io.ktlsd.Probe\"%s", strchr(golden_all, ','));
+	assert_int_equal(decode(&call, text, &status), PROTO_DECODE_OK);
+	assert_int_equal(call.method, PROTO_METHOD_PROBE);
+	probe = proto_connect_encode(&call.connect, &length);
+	proto_call_deinit(&call);
+	assert_int_equal(decode(&call, golden_all, &status), PROTO_DECODE_OK);
+	connect = proto_connect_encode(&call.connect, &length);
+	proto_call_deinit(&call);
+	assert_string_equal(probe, connect);
+	free(probe);
+	free(connect);
 }
 
 static void test_envelope(void **state)
@@ -248,6 +273,7 @@ static void test_who_wants_a_refusal(void **state)
 		{ "{\"method\":\"a.B\",\"oneway\":true,\"x\":\"\xff\"}", true },
 		{ "{\"method\":1,\"oneway\":true}", true },
 		{ "{\"method\":\"a.B\",\"oneway\":1}", false },
+		{ "{\"oneway\":true,\"method\":\"io.ktlsd.Probe\"}", true },
 		{ "{\"oneway\":true,\"method\":\"io.ktlsd.Connect\"}", false },
 		{ "{\"oneway\":true,\"method\":\"io.ktlsd.Connect\","
 		  "\"parameters\":{" GOOD "}}", false },
@@ -303,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_escapes_and_nulls),
 		cmocka_unit_test(test_taken),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_probe),
 		cmocka_unit_test(test_envelope),
 		cmocka_unit_test(test_what_there_is_not),
 		cmocka_unit_test(test_who_wants_a_refusal),

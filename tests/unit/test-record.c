@@ -106,7 +106,7 @@ static void test_done(void **state)
 	struct request request = request_that_went_well();
 	struct written written;
 
-	request.rule = "backup";
+	request.grant.rule = "backup";
 	request.call.policy.name = (char *)"strict";
 	write_record(&written, &request, true, 0);
 	assert_string_equal(written.line,
@@ -205,7 +205,7 @@ static void test_hostile(void **state)
 	struct written written;
 
 	request.call.policy.name = (char *)hostile;
-	request.rule = hostile;
+	request.grant.rule = hostile;
 	strcpy(request.session.address, hostile);
 	strcpy(request.session.cipher, hostile);
 	proto_status_set(&request.status, PROTO_RESOLVE_FAILED, PROTO_STAGE_RESOLVE, 0, "%s",

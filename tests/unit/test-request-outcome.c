@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: daemon/env.c, daemon/sockopt.c */
+/* tests: daemon/attach.c */
+/* tests: daemon/gai.c */
 /* link: -Wl,--wrap=SSL_free,--wrap=X509_STORE_free,--wrap=socket_prepare_hand_over,--wrap=calloc */
 #include "tests/unit/run.h"
 

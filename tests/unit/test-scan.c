@@ -45,7 +45,7 @@ static bool scan_exactly(struct proto_scan *scan, const char *text, size_t lengt
 	bool json;
 
 	memcpy(copy, text, length);
-	json = proto_scan(scan, copy, length);
+	json = proto_scan(scan, copy, length, PROTO_MEMBERS_MAX);
 	free(copy);
 	return json;
 }
@@ -285,6 +285,24 @@ static void test_members(void **state)
 	}
 }
 
+/* A reply may have more. */
+static void test_members_of_a_reply(void **state)
+{
+	struct proto_scan scan;
+
+	for (size_t n = PROTO_MEMBERS_MAX; n < PROTO_REPLY_MEMBERS_MAX + 8; n++) {
+		char *text = repeat("{\"a\":[", "1", n, "]}");
+
+		assert_int_equal(proto_scan(&scan, text, strlen(text), PROTO_REPLY_MEMBERS_MAX),
+				 n + 1 <= PROTO_REPLY_MEMBERS_MAX);
+		free(text);
+		text = repeat("{", "#:1", n, "}");
+		assert_int_equal(proto_scan(&scan, text, strlen(text), PROTO_REPLY_MEMBERS_MAX),
+				 n <= PROTO_REPLY_MEMBERS_MAX);
+		free(text);
+	}
+}
+
 static double seconds(clock_t since)
 {
 	return (double)(clock() - since) / CLOCKS_PER_SEC;
@@ -332,7 +350,7 @@ static void test_hostile_costs_nothing(void **state)
 		limit = limit > 0.020 ? limit : 0.020;
 		allocations = 0;
 		since = clock();
-		assert_false(proto_scan(&scan, text, PROTO_MESSAGE_MAX));
+		assert_false(proto_scan(&scan, text, PROTO_MESSAGE_MAX, PROTO_MEMBERS_MAX));
 		took = seconds(since);
 		assert_int_equal(allocations, 0);
 		if (took > limit)
@@ -353,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_counted),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_members_of_a_reply),
 		cmocka_unit_test(test_hostile_costs_nothing),
 	};
 

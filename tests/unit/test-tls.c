@@ -2,6 +2,7 @@
 #include "tests/unit/pipe.h"
 
 #include "daemon/policy.h"
+#include "daemon/survey.h"
 #include "daemon/tls.h"
 
 #include <stdio.h>
@@ -116,7 +117,7 @@ static struct tls *new_tls(const struct kernel *kernel)
 static void check_offer(struct tls *tls, const struct proto_connect *wanted, struct hello *hello)
 {
 	struct proto_status status;
-	SSL *ssl = tls_session(tls, wanted, &status);
+	SSL *ssl = tls_session(tls, wanted, TLS_OFFER_KERNEL, &status);
 
 	if (!ssl)
 		fail_msg("%s", status.message);
@@ -128,7 +129,7 @@ static void check_refusal(struct tls *tls, const struct proto_connect *wanted,
 {
 	struct proto_status status = { .error = PROTO_OK };
 
-	assert_null(tls_session(tls, wanted, &status));
+	assert_null(tls_session(tls, wanted, TLS_OFFER_KERNEL, &status));
 	assert_int_equal(status.error, error);
 	assert_string_equal(status.parameter, parameter ? parameter : "");
 	if (!parameter)
@@ -164,7 +165,7 @@ static void test_version_and_options(void **state)
 	_cleanup_(tls_freep) struct tls *tls = new_tls(NULL);
 	struct proto_connect wanted = request();
 	struct proto_status status;
-	SSL *ssl = tls_session(tls, &wanted, &status);
+	SSL *ssl = tls_session(tls, &wanted, TLS_OFFER_KERNEL, &status);
 	const uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
 				 SSL_OP_NO_COMPRESSION;
 
@@ -221,7 +222,7 @@ static void test_wide_policy(void **state)
 	SSL *ssl;
 
 	wanted.policy.name = (char *)"wide";
-	ssl = tls_session(tls, &wanted, &status);
+	ssl = tls_session(tls, &wanted, TLS_OFFER_KERNEL, &status);
 	suites = SSL_get_ciphers(ssl);
 	assert_true(sk_SSL_CIPHER_num(suites) > 10);
 	for (int i = 0; i < sk_SSL_CIPHER_num(suites); i++) {
@@ -306,6 +307,90 @@ static void test_kernel_without_tls(void **state)
 }
 
 /* --- groups, signature algorithms, the rest */
+
+/* --- with no regard to the kernel */
+
+/* What is offered, as the peer sees it and as a survey tells it. */
+static void check_whole_offer(struct tls *tls, const struct proto_connect *wanted,
+			      const struct kernel *kernel, struct hello *hello)
+{
+	struct proto_probe probe = { .takes_over = false };
+	struct proto_status status;
+	SSL *ssl = tls_session(tls, wanted, TLS_OFFER_ALL, &status);
+	char told[2000] = "";
+
+	if (!ssl)
+		fail_msg("%s", status.message);
+	assert_true(survey_offer(&probe, ssl, kernel));
+	listen_to(ssl, hello);
+	for (size_t i = 0; i < probe.offered.n; i++)
+		sprintf(told + strlen(told), "%s%s", i ? " " : "", probe.offered.items[i]);
+	assert_string_equal(told, hello->ciphers);
+	proto_probe_deinit(&probe);
+}
+
+static void test_all_that_policy_allows(void **state)
+{
+	static const struct {
+		const char *policy, *asked, *offered;
+	} rows[] = {
+		{ "dhe", NULL, "DHE-RSA-AES128-GCM-SHA256 AES128-GCM-SHA256 AES128-SHA" },
+		{ "dhe", "AES128-SHA:AES256-SHA:AES128-GCM-SHA256", "AES128-SHA AES128-GCM-SHA256" },
+		{ "dhe", "AES128-SHA", "AES128-SHA" },
+		{ "narrow", NULL, "ECDHE-RSA-AES256-GCM-SHA384 ECDHE-ECDSA-CHACHA20-POLY1305" },
+		{ "narrow", "CHACHA20:AESGCM",
+		  "ECDHE-ECDSA-CHACHA20-POLY1305 ECDHE-RSA-AES256-GCM-SHA384" },
+		{ "wide", "ECDHE-ECDSA-AES256-CCM:ECDHE-ECDSA-AES128-CCM8:aNULL",
+		  "ECDHE-ECDSA-AES256-CCM ECDHE-ECDSA-AES128-CCM8" },
+	};
+	static const struct kernel kernels[] = {
+		{ .ulp_errno = 0 }, { .ulp_errno = ENOENT }, { .cipher_errno = { ENOENT, ENOENT } },
+	};
+
+	for (size_t i = 0; i < array_size(kernels) * array_size(rows); i++) {
+		const struct kernel *kernel = &kernels[i / array_size(rows)];
+		_cleanup_(tls_freep) struct tls *tls = new_tls(kernel);
+		struct proto_connect wanted = request();
+		struct hello hello;
+
+		wanted.policy.name = (char *)rows[i % array_size(rows)].policy;
+		wanted.policy.ciphers = (char *)rows[i % array_size(rows)].asked;
+		check_whole_offer(tls, &wanted, kernel, &hello);
+		assert_string_equal(hello.ciphers, rows[i % array_size(rows)].offered);
+	}
+}
+
+/* The widest policy that there is fits into a reply; without a certificate there is nothing. */
+static void test_all_of_a_wide_policy(void **state)
+{
+	static const struct kernel kernel;
+	_cleanup_(tls_freep) struct tls *tls = new_tls(&kernel);
+	struct proto_connect wanted = request();
+	struct hello hello;
+
+	wanted.policy.name = (char *)"wide";
+	check_whole_offer(tls, &wanted, &kernel, &hello);
+	assert_non_null(strstr(hello.ciphers, "AES256-SHA"));
+	assert_null(strstr(hello.ciphers, "PSK"));
+	assert_null(strstr(hello.ciphers, "ADH"));
+	assert_null(strstr(hello.ciphers, "NULL"));
+}
+
+static void test_whole_offer_that_is_empty(void **state)
+{
+	static const char *const asked[] = { "AES128-SHA", "DHE-RSA-AES128-GCM-SHA256", "PSK" };
+	const struct kernel kernel = { .ulp_errno = ENOENT };
+	_cleanup_(tls_freep) struct tls *tls = new_tls(&kernel);
+
+	for (size_t i = 0; i < array_size(asked); i++) {
+		struct proto_status status = { .error = PROTO_OK };
+		struct proto_connect wanted = request();
+
+		wanted.policy.ciphers = (char *)asked[i];
+		assert_null(tls_session(tls, &wanted, TLS_OFFER_ALL, &status));
+		assert_int_equal(status.error, PROTO_NOT_AUTHORIZED);
+	}
+}
 
 static void test_groups_and_sigalgs(void **state)
 {
@@ -456,6 +541,9 @@ int main(void)
 		cmocka_unit_test(test_emptied_by_the_record_format),
 		cmocka_unit_test(test_emptied_by_the_kernel),
 		cmocka_unit_test(test_kernel_without_tls),
+		cmocka_unit_test(test_all_that_policy_allows),
+		cmocka_unit_test(test_all_of_a_wide_policy),
+		cmocka_unit_test(test_whole_offer_that_is_empty),
 		cmocka_unit_test(test_groups_and_sigalgs),
 		cmocka_unit_test(test_invalid_parameters),
 		cmocka_unit_test(test_without_effect),

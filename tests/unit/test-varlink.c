@@ -148,6 +148,10 @@ static void test_ktlsd(void **state)
 	append_struct(&tables, &proto_schema_connect);
 	append(&tables, " -> ");
 	append_struct(&tables, &proto_schema_connected);
+	append(&tables, " method Probe");
+	append_struct(&tables, &proto_schema_connect);
+	append(&tables, " -> ");
+	append_struct(&tables, &proto_schema_probed);
 	append_errors(&tables, "io.ktlsd");
 	served(&told, "io.ktlsd");
 	assert_string_equal(told.bytes, tables.bytes);
@@ -215,7 +219,7 @@ static void test_names_of_members(void **state)
 {
 	static const struct proto_schema *const schemas[] = {
 		&proto_schema_call, &proto_schema_reply, &proto_schema_connect,
-		&proto_schema_connected,
+		&proto_schema_connected, &proto_schema_probed,
 	};
 
 	for (size_t i = 0; i < array_size(schemas); i++)

@@ -76,6 +76,20 @@ def check_connected(reply, **facts):
     return sock
 
 
+def check_probed(reply, **facts):
+    """The success of a Probe, which hands nothing over; what it says of the session, and of the rest."""
+    if reply.error:
+        fail(f"no success: {reply}")
+    check_equal(reply.fds, [], f"descriptors with {reply}")
+    check_equal(sorted(reply.parameters), ["offered", "offloadable", "session", "takesOver"], f"members of {reply}")
+    session = reply.parameters["session"]
+    _check_shape(session, {**SESSION, "kernelCipher": (str, type(None))})
+    check_equal(session["timings"]["install"], 0, "microseconds of install")
+    for name, value in facts.items():
+        check_equal(session.get(name, reply.parameters.get(name)), value, f"{name} of the probe")
+    return session
+
+
 def _several(value):
     return value if isinstance(value, (tuple, list)) else (value,)
 
@@ -92,8 +106,8 @@ def _check_types(value, types, what):
         check_true(isinstance(value[name], kind), f"type of {name}, which is {value[name]!r}")
 
 
-def _check_shape(session):
-    _check_types(session, SESSION, "session")
+def _check_shape(session, types=SESSION):
+    _check_types(session, types, "session")
     _check_types(session["peer"], PEER, "session.peer")
     _check_types(session["timings"], dict.fromkeys(TIMINGS, int), "session.timings")
     for name, value in session["timings"].items():

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/survey.h"
+
+#include <string.h>
+
+static bool taken(const SSL_CIPHER *suite, const struct kernel *kernel)
+{
+	const struct cipher *cipher = suite ? cipher_of_suite(suite) : NULL;
+
+	return cipher && kernel_takes(kernel, cipher);
+}
+
+/* There is room for it. */
+static bool add(struct proto_strings *names, const SSL_CIPHER *suite)
+{
+	names->items[names->n] = strdup(SSL_CIPHER_get_name(suite));
+	return names->items[names->n] && ++names->n;
+}
+
+static bool make_room(struct proto_strings *names)
+{
+	names->items = calloc(PROTO_SUITES_MAX, sizeof(*names->items));
+	return names->items;
+}
+
+static bool list(struct proto_probe *probe, const STACK_OF(SSL_CIPHER) *suites,
+		 const struct kernel *kernel)
+{
+	if (!suites || !make_room(&probe->offered) || !make_room(&probe->offloadable))
+		return false;
+	for (int i = 0; i < sk_SSL_CIPHER_num(suites) && i < PROTO_SUITES_MAX; i++) {
+		const SSL_CIPHER *suite = sk_SSL_CIPHER_value(suites, i);
+
+		if (!add(&probe->offered, suite) ||
+		    (taken(suite, kernel) && !add(&probe->offloadable, suite)))
+			return false;
+	}
+	return true;
+}
+
+bool survey_offer(struct proto_probe *probe, SSL *ssl, const struct kernel *kernel)
+{
+	/* What goes into the ClientHello: less than what is set, where the signature algorithms or
+	 * the security level leave something out. */
+	STACK_OF(SSL_CIPHER) *suites = SSL_get1_supported_ciphers(ssl);
+	bool listed = list(probe, suites, kernel);
+
+	sk_SSL_CIPHER_free(suites);
+	return listed;
+}
+
+bool survey_session(const struct handshake *handshake, const struct kernel *kernel)
+{
+	return !handshake_obstacle(handshake) && SSL_version(handshake->ssl) == TLS1_2_VERSION &&
+	       taken(SSL_get_current_cipher(handshake->ssl), kernel);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What a probe tells beside the session: what was offered, and what of it a kernel takes. */
+#pragma once
+
+#include "daemon/handshake.h"
+#include "daemon/kernel.h"
+
+/* Of a session before its handshake, the lists. False: no memory; deinitialise it all the same. */
+bool survey_offer(struct proto_probe *probe, SSL *ssl, const struct kernel *kernel);
+/* Of a handshake that is done, whether its session could go to the kernel, for either io: both want
+ * TLS 1.2. */
+bool survey_session(const struct handshake *handshake, const struct kernel *kernel);
