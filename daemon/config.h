@@ -43,6 +43,7 @@ struct config {
 		unsigned int connections;	/* callers' connections */
 		unsigned int requests;		/* under way, in all */
 		unsigned int resolvers;		/* look-ups at the same time */
+		unsigned int user_resolvers;	/* those for one user */
 		unsigned int resolve_ms, connect_ms, handshake_ms;
 		unsigned int idle_ms, message_ms, delivery_ms;
 	} limits;

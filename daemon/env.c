@@ -50,6 +50,7 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct config *config
 	*env = (struct env){ .loop = loop, .config = config, .log = log };
 	turns_init(&env->turns, loop);
 	list_init(&env->resolver.waiting);
+	list_init(&env->resolver.running);
 	env->resolver.spare = env->resolver.nursery = env->watches.epoll = -1;
 	if (watch_set_init(&env->watches, loop) < 0) {
 		log_line(log, LOG_ERR, "no epoll set can be made");
@@ -65,7 +66,8 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct config *config
 
 bool env_start(struct env *env)
 {
-	int r = resolver_init(&env->resolver, env->config->limits.resolvers);
+	int r = resolver_init(&env->resolver, env->config->limits.resolvers,
+			      env->config->limits.user_resolvers);
 
 	if (r < 0) {
 		log_line(env->log, LOG_ERR, "cannot fork the resolvers' process: %s", strerror(-r));

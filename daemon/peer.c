@@ -4,6 +4,7 @@
 #include "daemon/hurry.h"
 #include "proto/message.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static const struct proto_info service_info = {
@@ -97,10 +98,12 @@ static void request_done(struct request *request)
 static void carry_out_connect(struct peer *peer, struct proto_call *call)
 {
 	peer->request = request_new(peer->env, &call->connect, peer, request_done);
-	if (peer->request)
-		request_start(peer->request);
-	else
+	if (!peer->request) {
 		peer->last = true;
+		return;
+	}
+	peer->request->account = peer->account;
+	request_start(peer->request);
 }
 
 static void carry_out_get_info(struct peer *peer, struct proto_call *call)
@@ -276,9 +279,8 @@ static void on_turn(struct turn *turn)
 	settle(peer);
 }
 
-static void on_readable(EV_P_ ev_io *io, int events)
+static void take(struct peer *peer)
 {
-	struct peer *peer = container_of(io, struct peer, readable);
 	size_t waiting = proto_reader_waiting(&peer->reader);
 
 	switch (fill(peer)) {
@@ -293,6 +295,27 @@ static void on_readable(EV_P_ ev_io *io, int events)
 	case PROTO_FRAME_FAILED:
 		return peer->gone(peer);
 	}
+}
+
+static void on_intake(struct turn *turn)
+{
+	struct peer *peer = container_of(turn, struct peer, intake);
+
+	ev_io_start(peer->env->loop, &peer->readable);
+	take(peer);
+}
+
+/* Some hundred KiB may have come, to be copied and looked through. Where there is nothing the caller
+ * has hung up, which waits for no turn. */
+static void on_readable(EV_P_ ev_io *io, int events)
+{
+	struct peer *peer = container_of(io, struct peer, readable);
+	int n = 0;
+
+	if (ioctl(io->fd, FIONREAD, &n) < 0 || n == 0)
+		return take(peer);
+	ev_io_stop(EV_A_ io);
+	turn_wait(&peer->intake);
 }
 
 static void on_writable(EV_P_ ev_io *io, int events)
@@ -326,10 +349,12 @@ struct peer *peer_new(struct env *env, int fd, void *owner, void (*gone)(struct 
 	}
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
 	*peer = (struct peer){
-		.env = env, .fd = fd, .uid = credentials.uid, .owner = owner, .gone = gone
+		.env = env, .fd = fd, .uid = credentials.uid, .account = credentials.uid,
+		.owner = owner, .gone = gone,
 	};
 	list_init(&peer->link);
-	turn_init(&peer->turn, &env->turns, on_turn);
+	turn_init(&peer->intake, &env->turns, peer->account, on_intake);
+	turn_init(&peer->turn, &env->turns, peer->account, on_turn);
 	proto_reader_init(&peer->reader, false);
 	proto_writer_init(&peer->writer);
 	ev_io_init(&peer->readable, on_readable, fd, EV_READ);
@@ -346,6 +371,7 @@ struct peer *peer_free(struct peer *peer)
 	if (!peer)
 		return NULL;
 	list_leave(&peer->link);
+	turn_leave(&peer->intake);
 	turn_leave(&peer->turn);
 	conclude(peer, false);
 	request_free(peer->request);

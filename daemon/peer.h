@@ -11,9 +11,11 @@
 struct peer {
 	struct env *env;
 	struct list link; /* the listener's */
+	struct turn intake; /* to take what has come in */
 	struct turn turn; /* to carry out the next call */
 	int fd;
 	unsigned int uid; /* at the time of its connect(2), told by the kernel */
+	unsigned int account; /* whose time it takes */
 	ev_io readable, writable;
 	ev_timer reading; /* a begun message must be whole in time, an idle connection ends in time
 			   */

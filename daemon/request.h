@@ -11,6 +11,7 @@
 
 struct request {
 	struct env *env;
+	unsigned int account;	   /* whose time and whose look-ups it takes */
 	struct proto_connect call; /* what the caller asked for; owned */
 	unsigned int stage;	   /* row of the table of stages */
 	ev_timer first_turn;	   /* so that nothing happens inside request_start() */

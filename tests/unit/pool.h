@@ -45,11 +45,12 @@ static inline void on_done(struct lookup *lookup)
 	asked->pool->n_done++;
 }
 
+/* All of them may be one user's. */
 static inline void pool_init(struct pool *pool, unsigned int max)
 {
 	*pool = (struct pool){ .descriptors = count_descriptors() };
 	pool->loop = loop_new();
-	assert_int_equal(resolver_init(&pool->resolver, max), 0);
+	assert_int_equal(resolver_init(&pool->resolver, max, max), 0);
 	pool->nursery = find_nursery(pool);
 	resolver_run(&pool->resolver, pool->loop);
 	name_server_run(pool->loop);
@@ -68,15 +69,21 @@ static inline void pool_deinit(struct pool *pool)
 	assert_int_equal(count_descriptors(), pool->descriptors);
 }
 
-static inline struct asked *ask(struct pool *pool, size_t which, const char *host)
+static inline struct asked *ask_as(struct pool *pool, size_t which, unsigned int account,
+				   const char *host)
 {
 	struct asked *asked = &pool->asked[which];
 
 	asked->pool = pool;
 	asked->done = false;
-	lookup_start(&asked->lookup, &pool->resolver, host, on_done);
+	lookup_start(&asked->lookup, &pool->resolver, account, host, on_done);
 	assert_false(asked->done);
 	return asked;
+}
+
+static inline struct asked *ask(struct pool *pool, size_t which, const char *host)
+{
+	return ask_as(pool, which, 0, host);
 }
 
 static inline struct asked *answer(struct pool *pool, size_t which, const char *host)

@@ -207,9 +207,10 @@ enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted
 
 /* --- resolve */
 
-int resolver_init(struct resolver *resolver, unsigned int max)
+int resolver_init(struct resolver *resolver, unsigned int max, unsigned int max_of_user)
 {
 	list_init(&resolver->waiting);
+	list_init(&resolver->running);
 	return 0;
 }
 
@@ -238,8 +239,8 @@ static inline void on_resolve(EV_P_ ev_timer *timer, int events)
 	lookup->done(lookup);
 }
 
-void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host,
-		  void (*done)(struct lookup *))
+void lookup_start(struct lookup *lookup, struct resolver *resolver, unsigned int account,
+		  const char *host, void (*done)(struct lookup *))
 {
 	*lookup = (struct lookup){ .resolver = resolver, .host = host, .done = done };
 	stage_start(&play.resolve, lookup, on_resolve);
@@ -337,8 +338,9 @@ static inline void on_handshake(EV_P_ ev_timer *timer, int events)
 	handshake->done(handshake, error);
 }
 
-enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches, int fd,
-				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
+enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches,
+				 struct turns *turns, unsigned int account, int fd, SSL *ssl,
+				 X509_STORE *anchors, const struct proto_connect *wanted,
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error))
 {
@@ -457,7 +459,7 @@ static inline void theatre_open(struct theatre *theatre)
 		.config = {
 			.service = { .tcp_no_delay = true, .tcp_keepalive = true },
 			.limits = {
-				.connections = 1024, .requests = 512, .resolvers = 8,
+				.connections = 1024, .requests = 512, .resolvers = 8, .user_resolvers = 2,
 				.resolve_ms = 5000, .connect_ms = 10000, .handshake_ms = 10000,
 				.idle_ms = 60000, .message_ms = 2000, .delivery_ms = 2000,
 			},

@@ -37,7 +37,7 @@ static struct queue *queue_new(void)
 	queue = (struct queue){ .loop = loop_new() };
 	turns_init(&queue.turns, queue.loop);
 	for (size_t i = 0; i < PIECES; i++)
-		turn_init(&queue.pieces[i].turn, &queue.turns, on_come);
+		turn_init(&queue.pieces[i].turn, &queue.turns, 0, on_come);
 	return &queue;
 }
 
