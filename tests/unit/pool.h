@@ -45,15 +45,21 @@ static inline void on_done(struct lookup *lookup)
 	asked->pool->n_done++;
 }
 
-/* All of them may be one user's. */
-static inline void pool_init(struct pool *pool, unsigned int max)
+static inline void pool_init_for_users(struct pool *pool, unsigned int max,
+				       unsigned int max_of_user)
 {
 	*pool = (struct pool){ .descriptors = count_descriptors() };
 	pool->loop = loop_new();
-	assert_int_equal(resolver_init(&pool->resolver, max, max), 0);
+	assert_int_equal(resolver_init(&pool->resolver, max, max_of_user), 0);
 	pool->nursery = find_nursery(pool);
 	resolver_run(&pool->resolver, pool->loop);
 	name_server_run(pool->loop);
+}
+
+/* All of them may be one user's. */
+static inline void pool_init(struct pool *pool, unsigned int max)
+{
+	pool_init_for_users(pool, max, max);
 }
 
 static inline void pool_deinit(struct pool *pool)
