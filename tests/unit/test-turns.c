@@ -604,6 +604,75 @@ static void test_gone_while_waiting(void **state)
 	hall_free(hall);
 }
 
+/* --- callers who have used more than somebody else who always has something to do */
+
+struct rival {
+	struct turn turn;
+	unsigned int pieces;
+};
+
+static void on_rival(struct turn *turn)
+{
+	container_of(turn, struct rival, turn)->pieces++;
+	turn_wait(turn);
+}
+
+static void rival_begin(struct rival *rival, struct hall *hall)
+{
+	struct turns *turns = &hall->theatre.env.turns;
+	unsigned int account = hall->peers[0]->account;
+
+	*rival = (struct rival){ 0 };
+	turns->all[account % TURNS_USERS].used_ns = TURNS_DEBT_NS;
+	turns->clock = model_clock; /* it stands still */
+	turn_init(&rival->turn, turns, account + 1, on_rival);
+	turn_wait(&rival->turn);
+}
+
+static bool rival_has_had_ten(void *rival)
+{
+	return ((struct rival *)rival)->pieces >= 10;
+}
+
+static void test_bytes_wait_for_their_turn(void **state)
+{
+	struct hall *hall = hall_new();
+	struct peer *peer = hall->peers[0];
+	struct rival rival;
+
+	rival_begin(&rival, hall);
+	caller_send(&hall->callers[0], GET_INFO);
+	run_until(play.loop, rival_has_had_ten, &rival);
+	assert_int_equal(peer->reader.end, 0);
+	/* They are there all the time, and are not told of all the time. */
+	assert_false(ev_is_active(&peer->readable));
+	turn_leave(&rival.turn);
+	expect_info(&hall->callers[0]);
+	assert_true(ev_is_active(&peer->readable));
+	hall_free(hall);
+}
+
+static bool first_has_gone(void *hall)
+{
+	return !((struct hall *)hall)->peers[0];
+}
+
+static void test_hanging_up_waits_for_no_turn(void **state)
+{
+	struct hall *hall = hall_new();
+	struct rival rival;
+
+	rival_begin(&rival, hall);
+	caller_hang_up(&hall->callers[0]);
+	run_until(play.loop, first_has_gone, hall);
+	/* Behind bytes it does, and the owner may come first. */
+	caller_send(&hall->callers[1], GET_INFO);
+	run_until(play.loop, rival_has_had_ten, &rival);
+	hall->peers[1] = peer_free(hall->peers[1]);
+	turn_leave(&rival.turn);
+	hall_free(hall);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -623,6 +692,8 @@ int main(void)
 		cmocka_unit_test(test_costly_requests_at_the_same_time),
 		cmocka_unit_test(test_costly_requests_one_after_the_other),
 		cmocka_unit_test(test_gone_while_waiting),
+		cmocka_unit_test(test_bytes_wait_for_their_turn),
+		cmocka_unit_test(test_hanging_up_waits_for_no_turn),
 	};
 
 	return cmocka_run_group_tests(tests, play_init, play_deinit);
