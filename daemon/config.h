@@ -68,6 +68,7 @@ struct config {
 		unsigned int undelivered;	/* sockets handed over and not taken, in all */
 		unsigned int user_undelivered;
 		unsigned int resolvers;		/* look-ups at the same time */
+		unsigned int user_resolvers;	/* those for one user */
 		unsigned int resolve_ms, connect_ms, handshake_ms;
 		unsigned int idle_ms, message_ms, delivery_ms, stop_ms;
 	} limits;

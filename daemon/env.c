@@ -64,7 +64,8 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct env_parts *par
 	};
 	turns_init(&env->turns, loop);
 	resolver_init(&env->resolver, loop, parts->nursery,
-		      share(env->config->limits.resolvers, parts->workers));
+		      share(env->config->limits.resolvers, parts->workers),
+		      share(env->config->limits.user_resolvers, parts->workers));
 	if (watch_set_init(&env->watches, loop) < 0) {
 		log_line(env->log, LOG_ERR, "no epoll set can be made");
 		return false;

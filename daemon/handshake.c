@@ -254,14 +254,16 @@ static void move(struct handshake *handshake)
 					explain(handshake, ssl_error, sys_errno));
 }
 
-static void on_first_move(EV_P_ ev_timer *timer, int events)
+static void on_turn(struct turn *turn)
 {
-	move(container_of(timer, struct handshake, first_move));
+	move(container_of(turn, struct handshake, turn));
 }
 
+/* What is there to be read stays there until then, and would wake the loop again and again. */
 static void on_socket(struct watch *watch)
 {
-	move(container_of(watch, struct handshake, watch));
+	watch_stop(watch);
+	turn_wait(&container_of(watch, struct handshake, watch)->turn);
 }
 
 static bool attach_bio(struct handshake *handshake, int fd)
@@ -276,8 +278,9 @@ static bool attach_bio(struct handshake *handshake, int fd)
 	return true;
 }
 
-enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches, int fd,
-				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
+enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches,
+				 struct turns *turns, unsigned int account, int fd, SSL *ssl,
+				 X509_STORE *anchors, const struct proto_connect *wanted,
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error))
 {
@@ -288,7 +291,7 @@ enum proto_error handshake_start(struct handshake *handshake, struct watch_set *
 		.received.clear = note_clear,
 	};
 	watch_init(&handshake->watch, watches, fd, on_socket);
-	ev_timer_init(&handshake->first_move, on_first_move, 0, 0);
+	turn_init(&handshake->turn, turns, account, on_turn);
 	error = verify_init(&handshake->verify, ssl, wanted, anchors, status);
 	if (error != PROTO_OK)
 		return error;
@@ -296,8 +299,8 @@ enum proto_error handshake_start(struct handshake *handshake, struct watch_set *
 		return proto_status_set(status, PROTO_INTERNAL_ERROR, PROTO_STAGE_HANDSHAKE, ENOMEM,
 					"out of memory");
 	SSL_set_connect_state(ssl);
-	/* The first move is ours, and in the loop: nothing is polled for it. */
-	ev_feed_event(watches->loop, &handshake->first_move, EV_TIMER);
+	/* The first move is ours: nothing is polled for it. */
+	turn_wait(&handshake->turn);
 	return PROTO_OK;
 }
 
@@ -305,7 +308,7 @@ void handshake_stop(struct handshake *handshake)
 {
 	if (handshake->watches) {
 		watch_stop(&handshake->watch);
-		ev_timer_stop(handshake->watches->loop, &handshake->first_move);
+		turn_leave(&handshake->turn);
 	}
 	SSL_free(steal_ptr(&handshake->ssl));
 	verify_deinit(&handshake->verify);

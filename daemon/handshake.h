@@ -5,12 +5,15 @@
  *
  * OpenSSL reads exactly one record at a time (read_ahead is off), so what the peer sends behind its
  * Finished stays in the socket for the kernel; that this held is checked when the keys are taken.
+ *
+ * Each move costs up to some milliseconds, and waits for its turn.
  */
 #pragma once
 
 #include "daemon/keys.h"
 #include "daemon/messages.h"
 #include "daemon/records.h"
+#include "daemon/turns.h"
 #include "daemon/verify.h"
 #include "daemon/watch.h"
 
@@ -26,8 +29,8 @@
 
 struct handshake {
 	struct watch_set *watches;
-	struct watch watch;
-	ev_timer first_move;
+	struct watch watch;		/* rests while the next move waits for its turn */
+	struct turn turn;
 	SSL *ssl;			/* owned */
 	struct verify verify;
 	const struct proto_connect *wanted;	/* borrowed */
@@ -45,8 +48,9 @@ struct handshake {
  * from the loop (never from inside start), unless handshake_stop() came first; in it the owner may
  * stop and free everything. PROTO_OK: the session stands and the peer is verified.
  */
-enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches, int fd,
-				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
+enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches,
+				 struct turns *turns, unsigned int account, int fd, SSL *ssl,
+				 X509_STORE *anchors, const struct proto_connect *wanted,
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error));
 /*

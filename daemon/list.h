@@ -36,4 +36,8 @@ static inline void list_leave(struct list *entry)
 	list_init(entry);
 }
 
+/* Nobody may leave or come in it, but by ending it. */
+#define list_for_each(entry, head)                                                             \
+	for (struct list *entry = (head)->next; entry != (head); entry = entry->next)
+
 #define list_first(head, type, member) container_of((head)->next, type, member)

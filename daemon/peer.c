@@ -5,6 +5,7 @@
 #include "daemon/hurry.h"
 #include "proto/message.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* A socket that is not delivered is shut down, not only closed: nothing may write to it again. */
@@ -167,9 +168,8 @@ static void on_turn(struct turn *turn)
 	peer_settle(peer);
 }
 
-static void on_readable(EV_P_ ev_io *io, int events)
+static void take(struct peer *peer)
 {
-	struct peer *peer = container_of(io, struct peer, readable);
 	size_t waiting = proto_reader_waiting(&peer->reader);
 
 	switch (fill(peer)) {
@@ -184,6 +184,27 @@ static void on_readable(EV_P_ ev_io *io, int events)
 	case PROTO_FRAME_FAILED:
 		return peer->gone(peer);
 	}
+}
+
+static void on_intake(struct turn *turn)
+{
+	struct peer *peer = container_of(turn, struct peer, intake);
+
+	ev_io_start(peer->env->loop, &peer->readable);
+	take(peer);
+}
+
+/* Some hundred KiB may have come, to be copied and looked through. Where there is nothing the caller
+ * has hung up, which waits for no turn. */
+static void on_readable(EV_P_ ev_io *io, int events)
+{
+	struct peer *peer = container_of(io, struct peer, readable);
+	int n = 0;
+
+	if (ioctl(io->fd, FIONREAD, &n) < 0 || n == 0)
+		return take(peer);
+	ev_io_stop(EV_A_ io);
+	turn_wait(&peer->intake);
 }
 
 static void on_writable(EV_P_ ev_io *io, int events)
@@ -228,7 +249,8 @@ struct peer *peer_new(struct env *env, int fd, unsigned int account, void *owner
 	peer->owner = owner;
 	peer->gone = gone;
 	list_init(&peer->link);
-	turn_init(&peer->turn, &env->turns, on_turn);
+	turn_init(&peer->intake, &env->turns, account, on_intake);
+	turn_init(&peer->turn, &env->turns, account, on_turn);
 	untaken_init(&peer->untaken, &env->watches, fd, on_taken);
 	proto_reader_init(&peer->reader, false);
 	proto_writer_init(&peer->writer);
@@ -246,6 +268,7 @@ struct peer *peer_free(struct peer *peer)
 	if (!peer)
 		return NULL;
 	list_leave(&peer->link);
+	turn_leave(&peer->intake);
 	turn_leave(&peer->turn);
 	calls_conclude(peer, false);
 	request_free(peer->request);

@@ -81,7 +81,7 @@ static enum progress resolve_begin(struct request *r)
 {
 	if (addresses_from_literal(&r->addresses, r->call.host))
 		return DONE;
-	lookup_start(&r->lookup, &r->env->resolver, r->call.host, resolve_done);
+	lookup_start(&r->lookup, &r->env->resolver, r->caller->account, r->call.host, resolve_done);
 	return PENDING;
 }
 
@@ -144,8 +144,8 @@ static enum progress attach_begin(struct request *r)
 static enum progress handshake_begin(struct request *r)
 {
 	socket_set_no_delay(r->fd, true);
-	if (handshake_start(&r->handshake, &r->env->watches, r->fd, steal_ptr(&r->ssl),
-			    steal_ptr(&r->anchors), &r->call, &r->status,
+	if (handshake_start(&r->handshake, &r->env->watches, &r->env->turns, r->caller->account,
+			    r->fd, steal_ptr(&r->ssl), steal_ptr(&r->anchors), &r->call, &r->status,
 			    handshake_done) != PROTO_OK)
 		return FAILED;
 	return PENDING;
@@ -260,6 +260,9 @@ static bool find_stage(struct request *r)
 
 static void run_stages(struct request *r)
 {
+	_cleanup_(turns_charge_end) struct turns_charge charge =
+		turns_charge_begin(&r->env->turns, r->caller->account);
+
 	while (find_stage(r)) {
 		switch (begin_stage(r)) {
 		case PENDING:

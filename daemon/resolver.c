@@ -27,10 +27,13 @@ static void keep_spare(struct resolver *resolver)
 		resolver->spare = fd;
 }
 
-void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max)
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max,
+		   unsigned int max_of_user)
 {
-	*resolver = (struct resolver){ .loop = loop, .nursery = nursery, .max = max, .spare = -1 };
+	*resolver = (struct resolver){ .loop = loop, .nursery = nursery, .max = max,
+				       .max_of_user = max_of_user, .spare = -1 };
 	list_init(&resolver->waiting);
+	list_init(&resolver->running);
 	ev_io_init(&resolver->room, on_room, nursery, EV_WRITE);
 	keep_spare(resolver);
 }
@@ -49,6 +52,7 @@ static void release(struct lookup *lookup, bool healthy)
 	_cleanup_fd_ int fd = lookup->io.fd;
 
 	ev_io_stop(resolver->loop, &lookup->io);
+	list_leave(&lookup->link);
 	lookup->running = false;
 	if (healthy && resolver->spare < 0)
 		resolver->spare = steal_fd(&fd);
@@ -94,6 +98,7 @@ static void run(struct lookup *lookup, int process)
 	struct resolver *resolver = lookup->resolver;
 
 	resolver->busy++;
+	list_append(&resolver->running, &lookup->link);
 	lookup->running = true;
 	ev_io_set(&lookup->io, process < 0 ? -1 : process, EV_READ);
 	if (process < 0) {
@@ -104,12 +109,36 @@ static void run(struct lookup *lookup, int process)
 	send(process, lookup->host, strlen(lookup->host), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static bool has_room(const struct resolver *resolver, unsigned int account)
+{
+	unsigned int n = 0;
+
+	list_for_each(entry, &resolver->running)
+		n += container_of(entry, struct lookup, link)->account == account;
+	return n < resolver->max_of_user;
+}
+
+/* The first whose account has room; NULL: none. */
+static struct lookup *next_waiting(const struct resolver *resolver)
+{
+	if (resolver->busy >= resolver->max)
+		return NULL;
+	list_for_each(entry, &resolver->waiting) {
+		struct lookup *lookup = container_of(entry, struct lookup, link);
+
+		if (has_room(resolver, lookup->account))
+			return lookup;
+	}
+	return NULL;
+}
+
 /* A nursery that has its hands full is waited for: a caller who gives up look-ups faster than it
  * can fork is to delay others, not to fail them. */
 static void run_waiting(struct resolver *resolver)
 {
-	while (!list_empty(&resolver->waiting) && resolver->busy < resolver->max) {
-		struct lookup *lookup = list_first(&resolver->waiting, struct lookup, link);
+	struct lookup *lookup;
+
+	while ((lookup = next_waiting(resolver))) {
 		int process = steal_fd(&resolver->spare);
 
 		if (process < 0)
@@ -121,10 +150,12 @@ static void run_waiting(struct resolver *resolver)
 	}
 }
 
-void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host,
-		  void (*done)(struct lookup *))
+void lookup_start(struct lookup *lookup, struct resolver *resolver, unsigned int account,
+		  const char *host, void (*done)(struct lookup *))
 {
-	*lookup = (struct lookup){ .resolver = resolver, .host = host, .done = done };
+	*lookup = (struct lookup){
+		.resolver = resolver, .account = account, .host = host, .done = done
+	};
 	ev_io_init(&lookup->io, on_answer, -1, EV_READ);
 	list_init(&lookup->link);
 	list_append(&resolver->waiting, &lookup->link);

@@ -3,7 +3,7 @@
  * Names to addresses without blocking the loop: a bounded pool of resolver processes (nursery.h),
  * one look-up each at a time. A look-up that is given up kills its process; the others, and
  * requests for literal addresses, do not notice. Look-ups over the bound wait for their turn, in
- * order.
+ * order; but one of an account that has as many as it may have keeps none of another's waiting.
  */
 #pragma once
 
@@ -15,15 +15,17 @@
 struct resolver {
 	struct ev_loop *loop;
 	int nursery; /* borrowed */
-	unsigned int max, busy;
+	unsigned int max, max_of_user, busy;
 	int spare; /* one idle process is kept, so that a look-up does not wait for a fork; -1: none
 		    */
 	struct list waiting; /* lookup.link */
+	struct list running; /* likewise */
 	ev_io room;	     /* of the nursery: there is room for another word to it */
 };
 
 struct lookup {
 	struct resolver *resolver;
+	unsigned int account;
 	const char *host; /* borrowed until done or stop */
 	struct list link;
 	ev_io io;     /* of its process */
@@ -35,14 +37,16 @@ struct lookup {
 	void (*done)(struct lookup *lookup);
 };
 
-/* nursery is what nursery_start() returned; it stays its owner's. */
-void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max);
+/* nursery is what nursery_start() returned; it stays its owner's. So many look-ups at the same time, in
+ * all and of one account. */
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max,
+		   unsigned int max_of_user);
 /* No look-up may be left. */
 void resolver_deinit(struct resolver *resolver);
 
 /* done is called once, as the last act of a callback from the loop, unless lookup_stop() came
  * first. */
-void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host,
-		  void (*done)(struct lookup *));
+void lookup_start(struct lookup *lookup, struct resolver *resolver, unsigned int account,
+		  const char *host, void (*done)(struct lookup *));
 /* May be called at any time after lookup_start(), and more than once. */
 void lookup_stop(struct lookup *lookup);

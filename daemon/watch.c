@@ -4,18 +4,28 @@
 #include "proto/util.h"
 
 #include <assert.h>
+#include <stdbool.h>
 
-/* One at a time, for whoever is called may stop any of the others; they keep the set readable. */
-static void on_ready(EV_P_ ev_io *io, int events)
+/* Asked for one at a time, for whoever is called may stop any of the others. */
+static bool one_ready(struct watch_set *set)
 {
-	struct watch_set *set = container_of(io, struct watch_set, ready);
 	struct epoll_event event;
 	struct watch *watch;
 
 	if (epoll_wait(set->epoll, &event, 1, 0) != 1)
-		return;
+		return false;
 	watch = event.data.ptr;
 	watch->ready(watch);
+	return true;
+}
+
+/* What is left keeps the set readable, and comes first in the next turn. */
+static void on_ready(EV_P_ ev_io *io, int events)
+{
+	struct watch_set *set = container_of(io, struct watch_set, ready);
+
+	for (unsigned int n = 0; n < WATCH_READY_PER_TURN && set->n && one_ready(set); n++)
+		;
 }
 
 int watch_set_init(struct watch_set *set, struct ev_loop *loop)

@@ -13,6 +13,13 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+/*
+ * How many that are ready are told so in one turn of the loop. Most then wait for their turn to work
+ * (turns.h); were it one, the piece of work that each turn of the loop has time for would stand
+ * between any two of them, whoever has which.
+ */
+#define WATCH_READY_PER_TURN 64
+
 /* One for a loop. */
 struct watch_set {
 	struct ev_loop *loop;

@@ -28,7 +28,8 @@ AT_A_TIME = 20
 LONGEST = 0.4 * SLOWNESS  # seconds until somebody hangs up, or time is over
 GROWTH = 256  # KiB
 MOST_REQUESTS, MOST_RESOLVERS = 40, 6
-CONFIG = f"[Limits]\nRequests={MOST_REQUESTS}\nResolvers={MOST_RESOLVERS}\n"
+CONFIG = f"[Limits]\nRequests={MOST_REQUESTS}\nResolvers={MOST_RESOLVERS}\n" \
+         f"UserResolvers={MOST_RESOLVERS}\n"
 
 CONNECT = "io.ktlsd.Connect"
 TIME_WAIT = 6

@@ -20,7 +20,7 @@ from ktlstest.tap import check_between, check_equal, check_true, main, test, wai
 CONNECT = "io.ktlsd.Connect"
 MOST = 4
 STUCK = 100
-CONFIG = f"[Limits]\nResolvers={MOST}\nResolveTimeoutSec=15\n"
+CONFIG = f"[Limits]\nResolvers={MOST}\nUserResolvers={MOST}\nResolveTimeoutSec=15\n"
 HOSTS = {"server.test": ["127.0.0.1"]}
 SILENT = [f"n{index}.test" for index in range(STUCK)]
 DELAY = 0.25  # seconds between attempts

@@ -109,6 +109,7 @@ static inline void check_defaults(const struct config *config)
 	assert_int_equal(config->limits.connections, 1024);
 	assert_int_equal(config->limits.requests, 512);
 	assert_int_equal(config->limits.resolvers, 8);
+	assert_int_equal(config->limits.user_resolvers, 2);
 	assert_int_equal(config->limits.resolve_ms, 5000);
 	assert_int_equal(config->limits.connect_ms, 10000);
 	assert_int_equal(config->limits.handshake_ms, 10000);

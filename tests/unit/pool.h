@@ -47,15 +47,23 @@ static inline void on_done(struct lookup *lookup)
 	asked->pool->n_done++;
 }
 
-static inline void pool_init(struct pool *pool, unsigned int max)
+static inline void pool_init_for_users(struct pool *pool, unsigned int max,
+				       unsigned int max_of_user)
 {
 	*pool = (struct pool){ .descriptors = count_descriptors() };
 	pool->loop = loop_new();
 	pool->to_nursery = nursery_start(&pool->keeper);
 	assert_true(pool->to_nursery >= 0);
 	pool->nursery = find_nursery(pool);
-	resolver_init(&pool->resolver, pool->loop, pool->to_nursery, max);
+	resolver_init(&pool->resolver, pool->loop, pool->to_nursery, max,
+		      max_of_user);
 	name_server_run(pool->loop);
+}
+
+/* All of them may be one user's. */
+static inline void pool_init(struct pool *pool, unsigned int max)
+{
+	pool_init_for_users(pool, max, max);
 }
 
 static inline void pool_deinit(struct pool *pool)
@@ -73,15 +81,21 @@ static inline void pool_deinit(struct pool *pool)
 	assert_int_equal(count_descriptors(), pool->descriptors);
 }
 
-static inline struct asked *ask(struct pool *pool, size_t which, const char *host)
+static inline struct asked *ask_as(struct pool *pool, size_t which, unsigned int account,
+				   const char *host)
 {
 	struct asked *asked = &pool->asked[which];
 
 	asked->pool = pool;
 	asked->done = false;
-	lookup_start(&asked->lookup, &pool->resolver, host, on_done);
+	lookup_start(&asked->lookup, &pool->resolver, account, host, on_done);
 	assert_false(asked->done);
 	return asked;
+}
+
+static inline struct asked *ask(struct pool *pool, size_t which, const char *host)
+{
+	return ask_as(pool, which, 0, host);
 }
 
 static inline struct asked *answer(struct pool *pool, size_t which, const char *host)

@@ -202,9 +202,11 @@ enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted
 
 /* --- resolve */
 
-void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max)
+void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery, unsigned int max,
+		   unsigned int max_of_user)
 {
 	list_init(&resolver->waiting);
+	list_init(&resolver->running);
 	resolver->loop = loop;
 }
 
@@ -228,8 +230,8 @@ static inline void on_resolve(EV_P_ ev_timer *timer, int events)
 	lookup->done(lookup);
 }
 
-void lookup_start(struct lookup *lookup, struct resolver *resolver, const char *host,
-		  void (*done)(struct lookup *))
+void lookup_start(struct lookup *lookup, struct resolver *resolver, unsigned int account,
+		  const char *host, void (*done)(struct lookup *))
 {
 	*lookup = (struct lookup){ .resolver = resolver, .host = host, .done = done };
 	stage_start(&play.resolve, lookup, on_resolve);
@@ -328,8 +330,9 @@ static inline void on_handshake(EV_P_ ev_timer *timer, int events)
 	handshake->done(handshake, error);
 }
 
-enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches, int fd,
-				 SSL *ssl, X509_STORE *anchors, const struct proto_connect *wanted,
+enum proto_error handshake_start(struct handshake *handshake, struct watch_set *watches,
+				 struct turns *turns, unsigned int account, int fd, SSL *ssl,
+				 X509_STORE *anchors, const struct proto_connect *wanted,
 				 struct proto_status *status,
 				 void (*done)(struct handshake *, enum proto_error))
 {
@@ -469,7 +472,7 @@ static inline void theatre_open(struct theatre *theatre)
 		.config = {
 			.service = { .tcp_no_delay = true, .tcp_keepalive = true },
 			.limits = {
-				.connections = 1024, .requests = 512, .resolvers = 8,
+				.connections = 1024, .requests = 512, .resolvers = 8, .user_resolvers = 2,
 				.user_requests = 512, .user_requests_per_sec = 1000000,
 				.user_requests_burst = 1000000,
 				.user_records_per_sec = 1000000, .user_records_burst = 1000000,

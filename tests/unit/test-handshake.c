@@ -46,6 +46,7 @@ struct peer {
 
 struct game {
 	struct watch_set watches;
+	struct turns turns_of_loop;
 	struct ev_loop *loop;
 	ev_timer guard;
 	ev_prepare turn;
@@ -128,7 +129,9 @@ static void on_turn(EV_P_ ev_prepare *prepare, int events)
 	struct game *game = container_of(prepare, struct game, turn);
 	size_t came = game->handshake.bytes - game->seen;
 
-	game->turns++;
+	/* Our ClientHello has its turn behind this. */
+	if (!game->turns++)
+		return;
 	game->seen = game->handshake.bytes;
 	game->most = came > game->most ? came : game->most;
 	if (game->peer.fd >= 0) {
@@ -167,6 +170,7 @@ static void game_init(struct game *game, SSL_CTX *client, SSL_CTX *server)
 
 	*game = (struct game){ .loop = ev_loop_new(0), .wanted.host = (char *)"host.example" };
 	assert_int_equal(watch_set_init(&game->watches, game->loop), 0);
+	turns_init(&game->turns_of_loop, game->loop);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	game->fd = fds[0];
 	game->peer.fd = fds[1];
@@ -190,8 +194,9 @@ static void game_start(struct game *game)
 {
 	SSL *ssl = game->handshake.ssl;
 
-	assert_int_equal(handshake_start(&game->handshake, &game->watches, game->fd, ssl,
-					 store_of(&ca), &game->wanted, &game->status, on_done),
+	assert_int_equal(handshake_start(&game->handshake, &game->watches, &game->turns_of_loop, 0,
+					 game->fd, ssl, store_of(&ca), &game->wanted, &game->status,
+					 on_done),
 			 PROTO_OK);
 	assert_int_equal(game->done, 0);
 }
@@ -748,6 +753,100 @@ static void test_stop_at_any_time(void **state)
 	assert_true(turn > 5);
 }
 
+/* --- a turn is waited for */
+
+/* Another user, who always has something to do. */
+struct rival {
+	struct turn turn;
+	unsigned int pieces;
+};
+
+static void on_rival(struct turn *turn)
+{
+	container_of(turn, struct rival, turn)->pieces++;
+	turn_wait(turn);
+}
+
+/* Until they meet again, the rival comes first. */
+static void rival_begin(struct rival *rival, struct game *game)
+{
+	game->turns_of_loop.all[0].used_ns = TURNS_DEBT_NS;
+	rival->pieces = 0;
+	turn_init(&rival->turn, &game->turns_of_loop, 1, on_rival);
+	turn_wait(&rival->turn);
+}
+
+static bool waits(const struct game *game)
+{
+	return !list_empty(&game->handshake.turn.link);
+}
+
+static void run_until_it_waits(struct game *game)
+{
+	while (!waits(game))
+		ev_run(game->loop, EVRUN_NOWAIT);
+}
+
+/* Every move: the first, and those for which something has come. Meanwhile nothing is watched. */
+static void test_moves_wait_for_their_turn(void **state)
+{
+	struct rival rival;
+	_game_ game;
+	unsigned int moves = 0;
+
+	game_init(&game, client_ctx(), server_ctx(&leaf, GCM));
+	game_start(&game);
+	while (!game.done) {
+		OSSL_HANDSHAKE_STATE before = SSL_get_state(game.handshake.ssl);
+		size_t bytes = game.handshake.bytes;
+
+		run_until_it_waits(&game);
+		rival_begin(&rival, &game);
+		for (int i = 0; i < 10; i++)
+			ev_run(game.loop, EVRUN_NOWAIT);
+		assert_int_equal(rival.pieces, 10);
+		assert_true(waits(&game));
+		assert_int_equal(game.handshake.watch.events, 0);
+		assert_int_equal(game.handshake.bytes, bytes);
+		assert_int_equal(SSL_get_state(game.handshake.ssl), before);
+		turn_leave(&rival.turn);
+		ev_run(game.loop, EVRUN_NOWAIT);
+		moves++;
+	}
+	check_stands(&game);
+	check_keys(&game);
+	assert_int_equal(moves, 3);
+	/* It is his time. */
+	assert_true(game.turns_of_loop.all[0].used_ns > TURNS_DEBT_NS);
+	assert_int_equal(game.handshake.watch.events, 0);
+}
+
+static void on_deadline(EV_P_ ev_timer *timer, int events)
+{
+	handshake_stop(&((struct game *)timer->data)->handshake);
+}
+
+static void test_deadline_while_it_waits(void **state)
+{
+	struct rival rival;
+	ev_timer deadline;
+	_game_ game;
+
+	game_init(&game, client_ctx(), server_ctx(&leaf, GCM));
+	game_start(&game);
+	rival_begin(&rival, &game);
+	ev_timer_init(&deadline, on_deadline, 0.01, 0);
+	deadline.data = &game;
+	ev_timer_start(game.loop, &deadline);
+	while (waits(&game))
+		ev_run(game.loop, EVRUN_NOWAIT);
+	assert_true(rival.pieces > 1);
+	assert_null(game.handshake.ssl);
+	turn_leave(&rival.turn);
+	ev_run(game.loop, EVRUN_NOWAIT);
+	assert_int_equal(game.done, 0);
+}
+
 static void test_stop_of_nothing(void **state)
 {
 	struct handshake handshake = { 0 };
@@ -763,10 +862,12 @@ static void test_start_that_fails(void **state)
 	struct proto_status status;
 	struct handshake handshake;
 	struct watch_set watches;
+	struct turns turns;
 
 	assert_int_equal(watch_set_init(&watches, loop), 0);
-	assert_int_equal(handshake_start(&handshake, &watches, 0, SSL_new(ctx), store_of(&ca), &wanted,
-					 &status, on_done), PROTO_INVALID_PARAMETER);
+	turns_init(&turns, loop);
+	assert_int_equal(handshake_start(&handshake, &watches, &turns, 0, 0, SSL_new(ctx),
+					 store_of(&ca), &wanted, &status, on_done), PROTO_INVALID_PARAMETER);
 	handshake_stop(&handshake);
 	watch_set_deinit(&watches);
 	ev_loop_destroy(loop);
@@ -937,6 +1038,8 @@ int main(void)
 		cmocka_unit_test(test_stream_that_ends_early),
 		cmocka_unit_test(test_stream_with_a_changed_byte),
 		cmocka_unit_test(test_stop_at_any_time),
+		cmocka_unit_test(test_moves_wait_for_their_turn),
+		cmocka_unit_test(test_deadline_while_it_waits),
 		cmocka_unit_test(test_stop_of_nothing),
 		cmocka_unit_test(test_start_that_fails),
 		cmocka_unit_test(test_obstacles),

@@ -14,7 +14,7 @@ static void expect_no_socket(struct scene *scene)
 	close_fd(&play.copy);
 	if (play.far_end >= 0)
 		assert_string_equal(far_end_sees(play.far_end, PATIENCE), "end");
-	assert_int_equal(scene->theatre.env.requests, 0);
+	assert_int_equal(theatre_requests(&scene->theatre), 0);
 	play_expect_over();
 }
 

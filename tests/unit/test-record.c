@@ -4,6 +4,9 @@
 #include "daemon/events.h"
 #include "daemon/record.h"
 
+#define RECORDS_PER_SECOND 2
+#define RECORDS_BURST 10
+
 /* The record of one request, as journald gets it and as stderr shows it. */
 struct written {
 	struct heard heard;
@@ -265,18 +268,18 @@ static void test_share(void **state)
 	unsigned long left_out;
 
 	for (int i = 0; i < RECORDS_BURST; i++) {
-		assert_true(record_allowed(&share, now, &left_out));
+		assert_true(record_allowed(&share, now, RECORDS_PER_SECOND, RECORDS_BURST, &left_out));
 		assert_int_equal(left_out, 0);
 	}
 	for (int i = 0; i < 12345; i++)
-		assert_false(record_allowed(&share, now, &left_out));
-	assert_true(record_allowed(&other, now, &left_out));
+		assert_false(record_allowed(&share, now, RECORDS_PER_SECOND, RECORDS_BURST, &left_out));
+	assert_true(record_allowed(&other, now, RECORDS_PER_SECOND, RECORDS_BURST, &left_out));
 	now += 1000000 / RECORDS_PER_SECOND;
-	assert_true(record_allowed(&share, now, &left_out));
+	assert_true(record_allowed(&share, now, RECORDS_PER_SECOND, RECORDS_BURST, &left_out));
 	assert_int_equal(left_out, 12345);
-	assert_false(record_allowed(&share, now, &left_out));
+	assert_false(record_allowed(&share, now, RECORDS_PER_SECOND, RECORDS_BURST, &left_out));
 	now += 1000000 / RECORDS_PER_SECOND;
-	assert_true(record_allowed(&share, now, &left_out));
+	assert_true(record_allowed(&share, now, RECORDS_PER_SECOND, RECORDS_BURST, &left_out));
 	assert_int_equal(left_out, 1);
 }
 

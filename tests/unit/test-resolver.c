@@ -124,6 +124,58 @@ static void test_the_bound_and_the_order(void **state)
 	pool_deinit(&pool);
 }
 
+/* He who has names that are not answered for waits for himself. */
+static void test_the_bound_of_a_user(void **state)
+{
+	struct pool pool;
+
+	pool_init_for_users(&pool, 3, 2);
+	ask_as(&pool, 0, 1, "a.void");
+	ask_as(&pool, 1, 1, "b.void");
+	ask_as(&pool, 2, 1, "c.void");
+	ask_as(&pool, 3, 1, "d.void");
+	assert_int_equal(pool.resolver.busy, 2);
+	await_query(&pool, "a.void");
+	await_query(&pool, "b.void");
+	/* Behind those that wait, and before them. */
+	ask_as(&pool, 4, 2, "host.example");
+	run_until(pool.loop, is_set, &pool.asked[4].done);
+	assert_int_equal(pool.asked[4].lookup.gai_error, 0);
+	/* With his one all are busy, and it is the bound of all that counts. */
+	ask_as(&pool, 4, 2, "e.void");
+	ask_as(&pool, 5, 3, "f.void");
+	await_query(&pool, "e.void");
+	assert_int_equal(pool.resolver.busy, 3);
+	assert_int_equal(own_net.n_names, 3);
+	/* The first one that may has the place: not the first of all. */
+	lookup_stop(&pool.asked[4].lookup);
+	await_query(&pool, "f.void");
+	assert_false(was_asked_for("c.void"));
+	/* One that waits and is given up is not the next one. */
+	lookup_stop(&pool.asked[2].lookup);
+	lookup_stop(&pool.asked[0].lookup);
+	await_query(&pool, "d.void");
+	assert_false(was_asked_for("c.void"));
+	assert_int_equal(pool.resolver.busy, 3);
+	pool_deinit(&pool);
+}
+
+/* An answer makes room for the same user, too. */
+static void test_the_next_one_s_turn_for_a_user(void **state)
+{
+	struct pool pool;
+
+	pool_init_for_users(&pool, 4, 1);
+	for (size_t i = 0; i < 4; i++)
+		ask_as(&pool, i, 7, "host.example");
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(pool.resolver.busy, 1);
+		run_until(pool.loop, is_set, &pool.asked[i].done);
+		assert_int_equal(pool.n_done, i + 1);
+	}
+	pool_deinit(&pool);
+}
+
 /* A waiting one is answered when another's answer comes. */
 static void test_the_next_one_s_turn(void **state)
 {
@@ -332,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_nothing_happens_inside_start),
 		cmocka_unit_test(test_a_look_up_without_answer_holds_up_nobody),
 		cmocka_unit_test(test_the_bound_and_the_order),
+		cmocka_unit_test(test_the_bound_of_a_user),
+		cmocka_unit_test(test_the_next_one_s_turn_for_a_user),
 		cmocka_unit_test(test_the_next_one_s_turn),
 		cmocka_unit_test(test_one_process_is_kept),
 		cmocka_unit_test(test_a_crowd_goes_home),

@@ -116,6 +116,22 @@ static void test_other_events(void **state)
 	end(&f);
 }
 
+/* A turn of the loop may last as long as somebody's piece of work: it is not for one of them alone. */
+static void test_all_in_one_turn(void **state)
+{
+	struct fixture f;
+
+	begin(&f);
+	for (size_t i = 0; i < 2; i++) {
+		speak(&f, i);
+		assert_int_equal(watch_for(&f.watches[i], EPOLLIN), 0);
+	}
+	ev_run(f.loop, EVRUN_ONCE);
+	assert_int_equal(f.called[0], 1);
+	assert_int_equal(f.called[1], 1);
+	end(&f);
+}
+
 /* Both are ready in the same turn, and whoever comes first ends the other. */
 static void test_stopped_by_another(void **state)
 {
@@ -151,6 +167,7 @@ int main(void)
 		cmocka_unit_test(test_called_for_what_it_watches),
 		cmocka_unit_test(test_stopped_is_out_of_the_set),
 		cmocka_unit_test(test_other_events),
+		cmocka_unit_test(test_all_in_one_turn),
 		cmocka_unit_test(test_stopped_by_another),
 		cmocka_unit_test(test_no_room),
 	};
