@@ -44,7 +44,7 @@ static const char *usec_at(const struct record *record, size_t where, char *scra
 
 static const char *method(const struct record *record, size_t where, char *scratch)
 {
-	return "Connect";
+	return record->request->aim == REQUEST_PROBE ? "Probe" : "Connect";
 }
 
 static const char *uid(const struct record *record, size_t where, char *scratch)
@@ -121,13 +121,18 @@ static const struct {
 
 /* --- the sentence */
 
+static const char *probe_words(const struct request *request)
+{
+	return request->aim == REQUEST_PROBE ? "probe of " : "";
+}
+
 static void tell_failure(const struct record *record, const char *error, char *text, size_t size)
 {
 	const struct request *request = record->request;
 	const struct proto_status *status = &request->status;
 
-	snprintf(text, size, "uid %u: %s port %u: %s: %s: %s", record->uid, request->call.host,
-		 request->call.port, proto_stage_name(status->stage), error, status->message);
+	snprintf(text, size, "uid %u: %s%s port %u: %s: %s: %s", record->uid,
+		 probe_words(request), request->call.host, request->call.port, proto_stage_name(status->stage), error, status->message);
 }
 
 static void tell_success(const struct record *record, char *text, size_t size)
@@ -135,8 +140,8 @@ static void tell_success(const struct record *record, char *text, size_t size)
 	const struct request *request = record->request;
 	const struct proto_session *session = &request->session;
 
-	snprintf(text, size, "uid %u: %s port %u: %s, %s %s, verified by %s, %llu us%s",
-		 record->uid, request->call.host, request->call.port, session->address,
+	snprintf(text, size, "uid %u: %s%s port %u: %s, %s %s, verified by %s, %llu us%s",
+		 record->uid, probe_words(request), request->call.host, request->call.port, session->address,
 		 session->version, session->cipher, session->verified_by,
 		 (unsigned long long)session->timings.total,
 		 record->delivered ? "" : ", and the caller did not take it");

@@ -165,10 +165,10 @@ done > "$work/facts" << 'FACTS'
 mode 0660	daemon/endpoint.c	0660
 .Ql ktlsd	daemon/privileges.c	"ktlsd"
 .Ql nobody	daemon/privileges.c	"nobody"
-SIGTERM	daemon/server.c	SIGTERM
-SIGINT	daemon/server.c	SIGINT
-READY=1	daemon/server.c	READY=1
-STOPPING=1	daemon/server.c	STOPPING=1
+SIGTERM	daemon/supervisor.c	SIGTERM
+SIGINT	daemon/supervisor.c	SIGINT
+READY=1	daemon/supervisor.c	READY=1
+STOPPING=1	daemon/supervisor.c	STOPPING=1
 ktlsd-nursery	daemon/nursery.c	ktlsd-nursery
 ktlsd-keeper	daemon/nursery.c	ktlsd-keeper
 JOURNAL_STREAM	daemon/log.c	JOURNAL_STREAM

@@ -620,7 +620,7 @@ static void on_rival(struct turn *turn)
 static void rival_begin(struct rival *rival, struct hall *hall)
 {
 	struct turns *turns = &hall->theatre.env.turns;
-	unsigned int account = hall->peers[0]->account;
+	unsigned int account = hall->peers[0]->credentials.account;
 
 	*rival = (struct rival){ 0 };
 	turns->all[account % TURNS_USERS].used_ns = TURNS_DEBT_NS;
