@@ -11,7 +11,7 @@ from ktlstest.peer import Peer
 from ktlstest.tap import check_between, check_equal, check_in, main, test
 
 CONFIG = f"""
-[Service]
+[Access all]
 AllowVerifyNone=yes
 [Store ours]
 File={pki.Bundle("ca").chain}

@@ -133,6 +133,7 @@ static void test_spellings(void **state)
 #define TWO "[Access few]\nUsers=5\nRequests=3\n[Access many]\nUsers=5 6\nRequests=9\n"
 #define UNVERIFIED "[Access lab]\nAddresses=10.0.0.0/8\nAllowVerifyNone=yes\n[Access rest]\n"
 #define ANYWHERE "[Access home]\nUsers=5\n[Access away]\nUsers=5\nAnyNamespace=yes\n"
+#define LOCAL "[Access lo]\nAddresses=localhost\n"
 #define USER_OR_GROUP "[Access either]\nUsers=5\nGroups=6\n"
 
 static const struct row {
@@ -214,6 +215,12 @@ static const struct row {
 	{ NETS, { .address = "2001:db8::1" }, "nets", NULL },
 	{ NETS, { .host = "2001:db8::1" }, "nets", NULL },
 	{ NETS, { .host = "2001:db9::1" }, NULL, "2001:db9::1 port 443" },
+	{ LOCAL, { .address = "::1" }, "lo", NULL },
+	{ LOCAL, { .address = "::" }, "lo", NULL },
+	{ LOCAL, { .address = "127.9.9.9" }, "lo", NULL },
+	{ LOCAL, { .address = "::ffff:127.0.0.1" }, "lo", NULL },
+	{ LOCAL, { .address = "::127.0.0.1" }, NULL, "Addresses=" },
+	{ LOCAL, { .address = "fe80::1" }, NULL, "Addresses=" },
 	{ "[Access six]\nAddresses=::/0\n", { .address = "::ffff:10.0.0.1" }, NULL, "Addresses=" },
 	{ "[Access six]\nAddresses=::/0\n", { .address = "64:ff9b::10.0.0.1" }, "six", NULL },
 	{ "[Access six]\nAddresses=64:ff9b::/96\nNotAddresses=10.0.0.0/8\n",

@@ -15,7 +15,7 @@ import tempfile
 import threading
 
 PORT = 53
-TYPE_A, TYPE_AAAA = 1, 28
+TYPE_A, TYPE_CNAME, TYPE_AAAA = 1, 5, 28
 NXDOMAIN, SERVFAIL = 3, 2
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 
@@ -63,11 +63,13 @@ def configure(hosts):
 class NameServer:
     """Answers with the addresses given, "silent" names never, "servfail" ones with a failure.
 
-    What it doesn't know doesn't exist. `asked` lists the names in the order of the questions.
+    Addresses may be a function as well, of the type that is asked for. Aliases are names for names
+    (CNAME). What it doesn't know doesn't exist. `asked` lists the names in the order of the questions.
     """
 
-    def __init__(self, addresses=None, silent=(), servfail=()):
+    def __init__(self, addresses=None, silent=(), servfail=(), aliases=None):
         self.addresses, self.silent, self.servfail = addresses or {}, silent, servfail
+        self.aliases = aliases or {}
         self.asked = []
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", PORT))
@@ -91,9 +93,16 @@ class NameServer:
         self.asked.append(name)
         if name in self.silent:
             return None
-        known = self.addresses.get(name)
+        records, owner, target = [], b"\xc0\x0c", name
+        while target in self.aliases:
+            target = self.aliases[target]
+            records.append(_record(owner, TYPE_CNAME, _labels(target)))
+            owner = _labels(target)
+        known = self.addresses.get(target)
+        known = known(kind) if callable(known) else known
         code = SERVFAIL if name in self.servfail else NXDOMAIN if known is None else 0
-        records = [_record(kind, text) for text in known or () if _family(text) == kind]
+        records += [_record(owner, kind, _address(text)) for text in known or ()
+                    if _family(text) == kind]
         header = packet[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(records), 0, 0)
         return header + packet[12:end + 4] + b"".join(records)
 
@@ -123,6 +132,13 @@ def _family(text):
     return TYPE_AAAA if ":" in text else TYPE_A
 
 
-def _record(kind, text):
-    data = socket.inet_pton(socket.AF_INET6 if kind == TYPE_AAAA else socket.AF_INET, text)
-    return struct.pack("!HHHIH", 0xc00c, kind, 1, 0, len(data)) + data
+def _address(text):
+    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+
+
+def _labels(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+
+
+def _record(owner, kind, data):
+    return owner + struct.pack("!HHIH", kind, 1, 0, len(data)) + data
