@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdint.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #ifndef SO_NETNS_COOKIE
@@ -62,7 +63,7 @@ static int read_cookie(int fd, uint64_t *cookie)
 /* An accepted AF_UNIX socket is of the network namespace in which its other end was made. */
 static int read_namespace(struct credentials *c, int fd)
 {
-	_cleanup_fd_ int own = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_cleanup_fd_ int own = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 	uint64_t theirs = 0, ours = 0;
 	int r = own < 0 ? -errno : read_cookie(fd, &theirs);
 

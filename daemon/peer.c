@@ -194,8 +194,8 @@ static void on_intake(struct turn *turn)
 	take(peer);
 }
 
-/* Some hundred KiB may have come, to be copied and looked through. Where there is nothing the caller
- * has hung up, which waits for no turn. */
+/* Some hundred KiB may have come, to be copied and looked through. Where there is nothing the
+ * caller has hung up, which waits for no turn. */
 static void on_readable(EV_P_ ev_io *io, int events)
 {
 	struct peer *peer = container_of(io, struct peer, readable);

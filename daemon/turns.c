@@ -26,9 +26,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 /*
- * A kernel may count processor time in ticks of its timer (user-mode Linux: 10 ms), where most pieces
- * would cost nothing and some far too much. How coarse it is shows in the least difference that was
- * ever seen; within that the wall clock knows better.
+ * A kernel may count processor time in ticks of its timer (user-mode Linux: 10 ms), where most
+ * pieces would cost nothing and some far too much. How coarse it is shows in the least difference
+ * that was ever seen; within that the wall clock knows better.
  */
 static uint64_t cost(struct turns *turns, const struct turns_time *began)
 {
@@ -122,7 +122,9 @@ static void on_idle(EV_P_ ev_idle *idle, int events)
 
 void turns_init(struct turns *turns, struct ev_loop *loop)
 {
-	*turns = (struct turns){ .loop = loop, .clock = clock_of_thread, .grain_ns = UINT64_MAX / 2 };
+	*turns = (struct turns){
+		.loop = loop, .clock = clock_of_thread, .grain_ns = UINT64_MAX / 2
+	};
 	for (size_t i = 0; i < TURNS_USERS; i++) {
 		list_init(&turns->all[i].link);
 		list_init(&turns->all[i].waiting);

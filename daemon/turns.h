@@ -2,8 +2,8 @@
 /*
  * Work that takes its time, one piece in a turn of the loop: between two pieces the loop has a look
  * at everything else. A piece may cost tens of milliseconds (a long message, a CA bundle that was
- * not seen before, a chain of certificates); were all that have come in done in one turn, everybody's
- * deadlines would pass in it.
+ * not seen before, a chain of certificates); were all that have come in done in one turn,
+ * everybody's deadlines would pass in it.
  *
  * Each piece is an account's, and the turn goes to the account that has used least: who comes with
  * little waits for the piece that is under way, and not for what somebody else has piled up. Within

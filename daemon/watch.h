@@ -14,9 +14,9 @@
 #include <sys/epoll.h>
 
 /*
- * How many that are ready are told so in one turn of the loop. Most then wait for their turn to work
- * (turns.h); were it one, the piece of work that each turn of the loop has time for would stand
- * between any two of them, whoever has which.
+ * How many that are ready are told so in one turn of the loop. Most then wait for their turn to
+ * work (turns.h); were it one, the piece of work that each turn of the loop has time for would
+ * stand between any two of them, whoever has which.
  */
 #define WATCH_READY_PER_TURN 64
 

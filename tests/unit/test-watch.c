@@ -116,7 +116,7 @@ static void test_other_events(void **state)
 	end(&f);
 }
 
-/* A turn of the loop may last as long as somebody's piece of work: it is not for one of them alone. */
+/* A turn of the loop may last as long as somebody's piece of work: it is not for one alone. */
 static void test_all_in_one_turn(void **state)
 {
 	struct fixture f;

@@ -3,9 +3,10 @@
 """One user does all that he can to be in the way of another, whose requests all succeed, in less
 than twice the time.
 
-Both are measured on the same daemon, quiet and attacked, by turns: what else the machine does comes
-and goes. It may still come at the wrong time, though hardly every time. The attacker's processes and servers are idle ones, so that it is the service's time that
-is fought for, not the machine's.
+Both are measured on the same daemon, quiet and attacked, by turns: what else the machine does
+comes and goes. It may still come at the wrong time, though hardly every time. The attacker's
+processes and servers are idle ones, so that it is the service's time that is fought for, not the
+machine's.
 """
 
 import contextlib
@@ -65,7 +66,7 @@ def dial(path):
     return sock
 
 
-class Caller30:
+class Crowd:
     """Keeps so many connections busy: what is next for each, as soon as its reply has come, or its
     end."""
 
@@ -162,12 +163,12 @@ def flood(report, path, _targets):
     escaped = b'{"method":"' + b"\\u0041" * (MESSAGE_MAX // 7) + b'"}\0'
     kinds = (deep, long, members, escaped, b"\0" * 100000, b"x" * (MESSAGE_MAX * 2),
              b'{"method":"io.ktlsd.Nosuch"}\0', b"{}\0" * 5, b"]\0")
-    Caller30(path, lambda number: kinds[number % len(kinds)]).go_on(report)
+    Crowd(path, lambda number: kinds[number % len(kinds)]).go_on(report)
 
 
 def valid(report, path, targets):
     data = message(targets["rsa"])
-    Caller30(path, lambda _number: data).go_on(report)
+    Crowd(path, lambda _number: data).go_on(report)
 
 
 def certificates(report, path, targets):
@@ -180,12 +181,12 @@ def certificates(report, path, targets):
             # One that was not seen before.
             target["trust"] = {"ca": "".join(chance.choice(texts) for _ in range(150))}
         return message(target)
-    Caller30(path, next_one).go_on(report)
+    Crowd(path, next_one).go_on(report)
 
 
 def silence(report, path, _targets):
     data = [message({"host": name, "port": 443}) for name in SILENT]
-    Caller30(path, lambda number: data[number % len(data)]).go_on(report)
+    Crowd(path, lambda number: data[number % len(data)]).go_on(report)
 
 
 ATTACKS = {"holds": [hold], "floods": [flood], "asks for much": [valid],
