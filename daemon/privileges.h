@@ -14,5 +14,5 @@ bool privileges_harden(struct log *log);
  * False after having logged. */
 bool privileges_drop(struct log *log);
 
-/* Whatever capability is left, ambient and inheritable ones among them. False after having logged. */
+/* Whatever is left, inheritable and ambient ones among it. False after having logged. */
 bool privileges_drop_capabilities(struct log *log);

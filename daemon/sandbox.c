@@ -41,11 +41,12 @@ struct rule {
 #define IS(argument, value) { argument, SCMP_CMP_MASKED_EQ, INT, value }
 #define HAS_NOT(argument, bits) { argument, SCMP_CMP_MASKED_EQ, bits, 0 }
 #define IF(name, condition) { SCMP_SYS(name), 1, { condition } }
+
+/* socket(2) has flags in its second argument. */
+#define TYPE (INT & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK))
 #define TCP(family)									\
 	{ SCMP_SYS(socket), 3,								\
-	  { IS(0, family),								\
-	    { 1, SCMP_CMP_MASKED_EQ, INT & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM },	\
-	    IS(2, IPPROTO_TCP) } }
+	  { IS(0, family), { 1, SCMP_CMP_MASKED_EQ, TYPE, SOCK_STREAM }, IS(2, IPPROTO_TCP) } }
 
 /*
  * What workers need, found with strace under the scenarios; where a library may choose among
@@ -195,7 +196,7 @@ void sandbox_describe(char text[static SANDBOX_TEXT_MAX])
 {
 	int abi = landlock_abi();
 
-	snprintf(text, SANDBOX_TEXT_MAX, "%s, %s", has_filters() ? "system call filter" : "no system call filter",
+	snprintf(text, SANDBOX_TEXT_MAX, "%ssystem call filter, %s", has_filters() ? "" : "no ",
 		 abi ? "Landlock ABI " : "no Landlock");
 	if (abi)
 		snprintf(text + strlen(text), SANDBOX_TEXT_MAX - strlen(text), "%d", abi);

@@ -23,5 +23,6 @@
  */
 bool sandbox_enter(struct log *log);
 
-/* What sandbox_enter() will find on this kernel, for people: "system call filter, Landlock ABI 4". */
+/* What sandbox_enter() will find on this kernel, to be called before it: "system call filter,
+ * Landlock ABI 4". */
 void sandbox_describe(char text[static SANDBOX_TEXT_MAX]);

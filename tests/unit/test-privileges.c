@@ -6,6 +6,7 @@
 #include "daemon/privileges.h"
 
 #include <grp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #define KTLSD 4322
@@ -187,6 +188,35 @@ static void test_started_as_somebody_else(void **state)
 	assert_int_equal(seen.no_new_privs, 1);
 }
 
+/* Even as root. */
+static void test_capabilities(void **state)
+{
+	struct seen *seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct log log;
+	int status;
+	pid_t pid;
+
+	assert_true(seen != MAP_FAILED);
+	log_init(&log, -1);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		look(seen);
+		if (!seen->capable)
+			_exit(1);
+		seen->dropped = privileges_drop_capabilities(&log);
+		look(seen);
+		/* a second time there is nothing to do */
+		_exit(privileges_drop_capabilities(&log) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(seen->dropped);
+	assert_false(seen->capable);
+	assert_int_equal(seen->uids[1], 0);
+	munmap(seen, sizeof(*seen));
+}
+
 static int files_init(void **state)
 {
 	own_files_init(0);
@@ -209,6 +239,7 @@ int main(void)
 		cmocka_unit_test(test_no_user_to_become),
 		cmocka_unit_test(test_what_fails),
 		cmocka_unit_test(test_started_as_somebody_else),
+		cmocka_unit_test(test_capabilities),
 	};
 
 	return cmocka_run_group_tests(tests, files_init, files_deinit);

@@ -205,7 +205,7 @@ static int by_value(const void *a, const void *b)
 static int takes_memory(void)
 {
 	size_t size = 64 << 20;
-	_cleanup_free_ char *bytes = malloc(size);
+	_cleanup_free_ char *bytes = calloc(1, size);
 	char *more;
 
 	must(bytes);

@@ -2,6 +2,8 @@
 """ktlsd as a child of the scenario: started, ready, watched, and ended in good order."""
 
 import contextlib
+import functools
+import operator
 import os
 import pwd
 import re
@@ -13,6 +15,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import typing
 
 from ktlstest import door, tap, wire
 
@@ -189,6 +192,10 @@ class Daemon:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
 
+    def confinement(self, pid=None):
+        """What the kernel says of the rights of a process, ktlsd's own if no other is named."""
+        return confinement(self.pid if pid is None else pid)
+
     # Ending it
 
     def kill(self, number=signal.SIGKILL):
@@ -218,6 +225,28 @@ class Daemon:
         if kind is not None:
             tap.note(self.diagnosis())
         self.close()
+
+
+class Confinement(typing.NamedTuple):
+    """Of /proc/PID/status, and of the core limit."""
+
+    seccomp: int        # 2: there is a filter
+    capabilities: int   # of all sets but the bounding one, which is worth nothing with the next
+    no_new_privs: bool
+    core: int           # the soft limit in bytes, -1 without one
+
+
+def confinement(pid):
+    fields = {}
+    for name in ("status", "limits"):
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+            fields.update(re.findall(r"^([A-Z][\w ]*?)(?::|  )\s*(\S+)", file.read(), re.MULTILINE))
+    sets = [int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
+    core = fields["Max core file size"]
+    return Confinement(seccomp=int(fields["Seccomp"]),
+                       capabilities=functools.reduce(operator.or_, sets),
+                       no_new_privs=fields["NoNewPrivs"] == "1",
+                       core=-1 if core == "unlimited" else int(core))
 
 
 def _sender(ancillary):
