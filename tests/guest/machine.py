@@ -248,8 +248,8 @@ def shared(text):
 def parser(description, timeout, mem):
     made = argparse.ArgumentParser(description=description,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--systemd", action="store_const", dest="pid1", const="systemd", default="job",
-                      help="as process 1, and the command in a service of it")
+    made.add_argument("--systemd", dest="pid1", action="store_const", const="systemd",
+                      default="job", help="as process 1, and the command in a service of it")
     made.add_argument("--timeout", type=float, default=timeout, metavar="SECONDS")
     made.add_argument("--mem", type=size, default=size(mem), metavar="SIZE")
     made.add_argument("--share", type=shared, metavar="DIR")

@@ -24,7 +24,8 @@ CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 def before(_system):
     node = os.stat(SOCKET)
     check_equal(stat.filemode(node.st_mode), "srw-rw----", "the mode of the socket")
-    check_equal((node.st_uid, node.st_gid), (0, grp.getgrnam("ktls").gr_gid), "its owner and group")
+    check_equal((node.st_uid, node.st_gid), (0, grp.getgrnam("ktls").gr_gid),
+                "its owner and group")
     check_equal(system.unit("ktlsd.service"), "inactive", "the service")
     check_true(not system.module_loaded(), "tls.ko is not loaded")
 
@@ -36,7 +37,7 @@ def stranger(_system):
     check_equal(system.unit("ktlsd.service"), "inactive", "the service")
 
 
-@test("a member's first request starts the service, has tls.ko loaded, and gets a socket that works")
+@test("a member's first request starts the service, has tls.ko loaded, and gets its socket")
 def first(_system):
     with system.peer() as peer:
         with check_connected(system.ask(peer, trust=TRUST), verifiedBy="chain+name",
@@ -94,7 +95,8 @@ def ktlsctl(_system):
 def restart(_system):
     node = os.stat(SOCKET).st_ino
     system.systemctl("stop", "ktlsd.service")
-    check_equal((system.unit("ktlsd.socket"), os.stat(SOCKET).st_ino), ("active", node), "the socket")
+    check_equal((system.unit("ktlsd.socket"), os.stat(SOCKET).st_ino), ("active", node),
+                "the socket")
     with system.peer() as peer:
         check_good(system.ask(peer, trust=TRUST))
     check_equal(system.unit("ktlsd.service"), "active", "the service")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The kernel loses TLS while the service runs: an error that says to try again, and then all is well.
-ktlsd has no privilege to load the module; it ends, and systemd, which starts it again, does."""
+"""The kernel loses TLS while the service runs: an error that says to try again, and then all is
+well. ktlsd has no privilege to load the module; it ends, and systemd, which starts it again, does."""
 
 import os
 

@@ -174,7 +174,8 @@ def module_loaded(name="tls"):
 
 def wait_unload(name):
     """rmmod, as soon as nothing uses the module any more."""
-    wait_until(lambda: run("rmmod", name, check=False).returncode == 0, 10, f"rmmod {name}", interval=0.1)
+    wait_until(lambda: run("rmmod", name, check=False).returncode == 0, 10, f"rmmod {name}",
+               interval=0.1)
 
 
 def configure(text):
