@@ -6,8 +6,8 @@
  * that call fails with that number and never reaches the kernel. CALL is TCP_ULP, TLS_TX, TLS_RX,
  * or one of these behind "get_": the read-back. An empty file: nothing fails. "TLS_TX 0" and so on:
  * the call says that it succeeded, and has not happened. Sockets that are connected to themselves,
- * or to nobody, with which ktlsd finds out what the kernel can do, are left alone: it may do so anew
- * at any request that comes some time after a refusal.
+ * or to nobody, with which ktlsd finds out what the kernel can do, are left alone: it may do so
+ * anew at any request that comes some time after a refusal.
  *
  * DOOR_FAKE=1: no call reaches the kernel at all; the door remembers keys and shows them again, as
  * a kernel would. It does no TLS: what is handed over then is plain TCP. For runs under sanitizers
