@@ -73,7 +73,8 @@ static const struct {
 	{ "169.254.169.254", FORBIDDEN }, { "169.254.0.0", FORBIDDEN },
 	{ "169.254.255.255", FORBIDDEN }, { "169.253.255.255", ALLOWED },
 	{ "169.255.0.0", ALLOWED },
-	{ "224.0.0.1", FORBIDDEN }, { "239.255.255.255", FORBIDDEN }, { "223.255.255.255", ALLOWED },
+	{ "224.0.0.1", FORBIDDEN }, { "239.255.255.255", FORBIDDEN },
+	{ "223.255.255.255", ALLOWED },
 	{ "240.0.0.1", ALLOWED }, { "255.255.255.255", FORBIDDEN }, { "255.255.255.254", ALLOWED },
 	{ "10.0.0.1", ALLOWED }, { "192.0.2.1", ALLOWED },
 	{ "::1", FORBIDDEN }, { "::", FORBIDDEN }, { "0:0:0:0:0:0:0:1", FORBIDDEN },
@@ -125,7 +126,9 @@ static void test_spellings(void **state)
 
 #define SHIPPED "[Access ktls]\nGroups=4711\nNotAddresses=localhost link-local multicast\n"
 #define DENY_FIRST "[Access no]\nAction=deny\nUsers=5\n[Access yes]\n"
-#define LISTS "[Policy p]\n[Policy q]\n[Access one]\nPolicies=p default\nStores=system\nPorts=443 8000-8100\n"
+#define LISTS \
+	"[Policy p]\n[Policy q]\n[Access one]\nPolicies=p default\nStores=system\n" \
+	"Ports=443 8000-8100\n"
 #define NAMES "[Access names]\nHosts=good.test *.good.test\n"
 #define NETS "[Access nets]\nAddresses=10.0.0.0/8 2001:db8::/32\nNotAddresses=10.1.0.0/16\n"
 #define DENY_NET "[Access no]\nAction=deny\nAddresses=169.254.0.0/16\n[Access yes]\n"
