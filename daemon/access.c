@@ -146,15 +146,17 @@ static enum answer rule_fits(const struct question *q, const struct config_acces
 }
 
 #define NO_VERIFY_NONE "does not allow verify: none (AllowVerifyNone=)"
+/* Of a long host only the beginning is told: who can mend it has to be seen, too. */
+#define HOST_TOLD_MAX 120
 #define MEND "; an administrator can change that in ktlsd.conf(5)"
 
 static enum proto_error refuse(const struct question *q, struct proto_status *status,
 			       const char *rule, const char *what)
 {
-	char host[PROTO_HOST_MAX + ADDRESS_TEXT_MAX + 8];
+	char host[HOST_TOLD_MAX + ADDRESS_TEXT_MAX + 8];
 	char address[INET6_ADDRSTRLEN] = "";
 
-	snprintf(host, sizeof(host), "%.*s", PROTO_HOST_MAX, q->wanted->host);
+	snprintf(host, sizeof(host), "%.*s", HOST_TOLD_MAX, q->wanted->host);
 	if (q->address) {
 		const void *in = q->address->ss_family == AF_INET6 ?
 			(const void *)&((const struct sockaddr_in6 *)q->address)->sin6_addr :
@@ -162,7 +164,7 @@ static enum proto_error refuse(const struct question *q, struct proto_status *st
 
 		inet_ntop(q->address->ss_family, in, address, sizeof(address));
 	}
-	if (*address && strcmp(address, host) != 0)
+	if (*address && strcmp(address, q->wanted->host) != 0)
 		snprintf(host + strlen(host), sizeof(host) - strlen(host), ", at %s,", address);
 	return proto_status_set(status, PROTO_NOT_AUTHORIZED, PROTO_STAGE_POLICY, 0,
 				"%s port %u: %s%s%s%s" MEND, host, q->wanted->port,
@@ -185,7 +187,7 @@ static enum proto_error nothing_fits(const struct question *q, struct proto_stat
 	char what[PROTO_TEXT_MAX];
 
 	if (!nearest)
-		return refuse(q, status, NULL, "no access rule allows this caller anything like it");
+		return refuse(q, status, NULL, "no access rule allows this caller such a thing");
 	if (failed == array_size(conditions))
 		return refuse(q, status, nearest->name, NO_VERIFY_NONE);
 	if (conditions[failed].fits == namespace_fits)

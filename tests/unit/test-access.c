@@ -73,7 +73,8 @@ static const struct {
 	{ "169.254.169.254", FORBIDDEN }, { "169.254.0.0", FORBIDDEN },
 	{ "169.254.255.255", FORBIDDEN }, { "169.253.255.255", ALLOWED },
 	{ "169.255.0.0", ALLOWED },
-	{ "224.0.0.1", FORBIDDEN }, { "239.255.255.255", FORBIDDEN }, { "223.255.255.255", ALLOWED },
+	{ "224.0.0.1", FORBIDDEN }, { "239.255.255.255", FORBIDDEN },
+	{ "223.255.255.255", ALLOWED },
 	{ "240.0.0.1", ALLOWED }, { "255.255.255.255", FORBIDDEN }, { "255.255.255.254", ALLOWED },
 	{ "10.0.0.1", ALLOWED }, { "192.0.2.1", ALLOWED },
 	{ "::1", FORBIDDEN }, { "::", FORBIDDEN }, { "0:0:0:0:0:0:0:1", FORBIDDEN },
@@ -125,7 +126,9 @@ static void test_spellings(void **state)
 
 #define SHIPPED "[Access ktls]\nGroups=4711\nNotAddresses=localhost link-local multicast\n"
 #define DENY_FIRST "[Access no]\nAction=deny\nUsers=5\n[Access yes]\n"
-#define LISTS "[Policy p]\n[Policy q]\n[Access one]\nPolicies=p default\nStores=system\nPorts=443 8000-8100\n"
+#define LISTS \
+	"[Policy p]\n[Policy q]\n[Access one]\nPolicies=p default\nStores=system\n" \
+	"Ports=443 8000-8100\n"
 #define NAMES "[Access names]\nHosts=good.test *.good.test\n"
 #define NETS "[Access nets]\nAddresses=10.0.0.0/8 2001:db8::/32\nNotAddresses=10.1.0.0/16\n"
 #define DENY_NET "[Access no]\nAction=deny\nAddresses=169.254.0.0/16\n[Access yes]\n"
@@ -286,6 +289,35 @@ static void test_others_rules_are_not_told(void **state)
 	assert_null(strstr(status.message, "hidden"));
 }
 
+/* However long the names: who can mend it is told whole, which check() sees to. */
+static void test_long_names(void **state)
+{
+	char host[PROTO_HOST_MAX + 1], rules[200];
+	static const char *const addresses[] = { NULL, "2001:db8:1111:2222:3333:4444:5555:6666" };
+	const char *const conditions[] = { "Ports=1", "Action=deny", "NotAddresses=any", "" };
+
+	memset(host, 'a', sizeof(host));
+	for (size_t i = 50; i < PROTO_HOST_MAX; i += 50)
+		host[i] = '.';
+	host[PROTO_HOST_MAX] = '\0';
+	for (size_t i = 0; i < array_size(conditions); i++) {
+		_cleanup_(loaded_deinit) struct loaded loaded = { 0 };
+
+		snprintf(rules, sizeof(rules), "[Access %.64s]\n%s\n",
+			 "long-long-long-long-long-long-long-long-long-long-long-long-long",
+			 conditions[i]);
+		loaded = load(rules);
+		for (size_t k = 0; k < array_size(addresses); k++) {
+			struct asking asking = { .host = host, .address = addresses[k],
+						 .verify_none = true,
+						 .namespace = i ? 0 : NAMESPACE_UNKNOWN };
+
+			assert_int_equal(check(loaded.config, &asking), PROTO_NOT_AUTHORIZED);
+			assert_non_null(strstr(status.message, "ktlsd.conf(5)"));
+		}
+	}
+}
+
 static void test_requests(void **state)
 {
 	_cleanup_(loaded_deinit) struct loaded loaded = load(TWO);
@@ -340,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_others_rules_are_not_told),
+		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_filter),
 	};

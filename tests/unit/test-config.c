@@ -140,7 +140,8 @@ static void test_access(void **state)
 
 #define NAME_64 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-#define NO_NETWORK " is neither an address, nor ADDRESS/BITS, nor any, localhost, link-local or multicast\n"
+#define NO_NETWORK \
+	" is neither an address, nor ADDRESS/BITS, nor any, localhost, link-local or multicast\n"
 #define NO_PORT " is neither a port nor a range of ports\n"
 
 static const struct {

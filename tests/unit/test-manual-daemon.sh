@@ -59,8 +59,9 @@ found_in_manual()
 	' $CONF_PAGE
 }
 
-# Every key of the shipped file with its section, the comment above it, and its value there. Policies
-# with another name than the built-in one are not meant, nor are values of keys without a default.
+# Every key of the shipped file with its section, the comment above it, and its value there.
+# Policies with another name than the built-in one are not meant, nor are values of keys without a
+# default.
 found_in_conf()
 {
 	awk -F '\t' '
@@ -184,7 +185,8 @@ test_that "ktlsd(8): names, modes and signals of the sources" "$work/facts"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=example -days 2 \
 	-keyout /dev/null -out "$work/ca.pem" 2> "$work/openssl" || cat "$work/openssl"
 sed "s/^Groups=ktls/Groups=$(id -gn)/" $CONF > "$work/as-is.conf"
-sed 's/^#\([^ ]\)/\1/; s|^File=.*|File='"$work"'/ca.pem|' "$work/as-is.conf" > "$work/uncommented.conf"
+sed 's/^#\([^ ]\)/\1/; s|^File=.*|File='"$work"'/ca.pem|' "$work/as-is.conf" \
+	> "$work/uncommented.conf"
 for file in as-is uncommented; do
 	"$KTLSD" --check-config --config "$work/$file.conf" > "$work/check" 2>&1 ||
 		echo "exit status $?" >> "$work/check"
