@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=landlock_enter,--wrap=privileges_drop_capabilities */
 #include "tests/unit/pipe.h"
 #include "tests/unit/process.h"
 
@@ -6,6 +7,7 @@
 #include "daemon/kernel.h"
 #include "daemon/landlock.h"
 #include "daemon/nursery.h"
+#include "daemon/privileges.h"
 #include "daemon/sandbox.h"
 #include "daemon/sanitizer.h"
 
@@ -35,6 +37,25 @@ static struct {
 	int tcp;
 	void *page;
 } scene;
+
+int __real_landlock_enter(void);
+int __wrap_landlock_enter(void);
+bool __real_privileges_drop_capabilities(struct log *log);
+bool __wrap_privileges_drop_capabilities(struct log *log);
+
+static enum { NOTHING_FAILS, LANDLOCK, CAPABILITIES } failing;
+static unsigned int *entered_landlock;		/* shared with children */
+
+int __wrap_landlock_enter(void)
+{
+	++*entered_landlock;
+	return failing == LANDLOCK ? -ENOMEM : __real_landlock_enter();
+}
+
+bool __wrap_privileges_drop_capabilities(struct log *log)
+{
+	return failing != CAPABILITIES && __real_privileges_drop_capabilities(log);
+}
 
 /* --- what must work: 0, or the line that failed */
 
@@ -333,6 +354,14 @@ static long opens_by_handle(void)
 	return syscall(SYS_open_by_handle_at, AT_FDCWD, NULL, 0);
 }
 
+/* Greater than any pid. Landlock would look at who it is first, and hide what the filter does. */
+#define NOBODY (1 << 22 | 1)
+
+static long signals_nobody(void)
+{
+	return kill(NOBODY, 0);
+}
+
 static long signals_its_parent(void)
 {
 	return kill(getppid(), 0);
@@ -340,7 +369,7 @@ static long signals_its_parent(void)
 
 static long signals_a_thread_of_its_parent(void)
 {
-	return syscall(SYS_tgkill, scene.keeper, scene.keeper, 0);
+	return syscall(SYS_tgkill, scene.keeper, NOBODY, 0);
 }
 
 static long has_its_parent_signalled(void)
@@ -472,6 +501,7 @@ static const struct {
 	{ "a look at a file", looks_at_a_file, EPERM },
 	{ "memfd_create", makes_a_nameless_file, EPERM },
 	{ "a signal to another", signals_its_parent, EPERM },
+	{ "a signal to nobody", signals_nobody, EPERM },
 	{ "a signal to a thread of another", signals_a_thread_of_its_parent, EPERM },
 	{ "a signal to another by a socket", has_its_parent_signalled, EPERM },
 	{ "mmap of code", makes_code, EPERM },
@@ -708,6 +738,38 @@ static void test_from_outside(void **state)
 	}
 }
 
+/* What Landlock takes away is test-landlock.c's; here it counts that it was asked to. */
+static void test_landlock(void **state)
+{
+	*entered_landlock = 0;
+	assert_true(in_child(true, NULL, NULL).entered);
+	assert_int_equal(*entered_landlock, landlock_abi() > 0);
+}
+
+static void test_landlock_fails(void **state)
+{
+	struct seen seen;
+
+	failing = LANDLOCK;
+	seen = in_child(true, NULL, forks);
+	failing = NOTHING_FAILS;
+	assert_true(seen.entered);
+	assert_string_equal(seen.log, landlock_abi() ? "Landlock: Cannot allocate memory\n" : "");
+	if (FILTER_WANTED)
+		assert_true(was_refused(&seen, SIGSYS));
+}
+
+static void test_capabilities_stay(void **state)
+{
+	struct seen seen;
+
+	failing = CAPABILITIES;
+	seen = in_child(true, NULL, NULL);
+	failing = NOTHING_FAILS;
+	assert_false(seen.entered);
+	assert_int_equal(WEXITSTATUS(seen.status), 1);
+}
+
 static void test_description(void **state)
 {
 	char text[SANDBOX_TEXT_MAX], want[SANDBOX_TEXT_MAX];
@@ -726,6 +788,9 @@ static int begin(void **state)
 	_identity_ ca = make(.cn = "ca", .ca = true);
 	_identity_ leaf = make(.cn = "leaf", .names = "DNS:host.example", .issuer = &ca);
 
+	entered_landlock = mmap(NULL, sizeof(*entered_landlock), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(entered_landlock != MAP_FAILED);
 	scene.nursery = nursery_start(&scene.keeper);
 	assert_true(scene.nursery >= 0);
 	scene.client = SSL_CTX_new(TLS_client_method());
@@ -748,6 +813,7 @@ static int end(void **state)
 	close_fd(&scene.file);
 	close_fd(&scene.tcp);
 	munmap(scene.page, 4096);
+	munmap(entered_landlock, sizeof(*entered_landlock));
 	close_fd(&scene.nursery);
 	waitpid(scene.keeper, NULL, 0);
 	return 0;
@@ -763,6 +829,9 @@ int main(void)
 		cmocka_unit_test(test_exit),
 		cmocka_unit_test(test_other_architecture),
 		cmocka_unit_test(test_from_outside),
+		cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_landlock_fails),
+		cmocka_unit_test(test_capabilities_stay),
 		cmocka_unit_test(test_description),
 	};
 
