@@ -122,7 +122,7 @@ static bool is_delivering(void *arg)
 
 static void test_a_socket_that_is_not_taken(void **state)
 {
-	struct scene *scene = scene_with_limits(5000, 1000, 60);
+	struct scene *scene = scene_with_limits(5000, 5000, 60);
 
 	stuff(scene);
 	caller_send(&scene->caller, CONNECT);
