@@ -361,7 +361,7 @@ def departure(how):
         check_true(not conversation.gone.is_set(), "still there")
         moment = time.monotonic()
         sock.close()
-        check_between(conversation.wait_gone() - moment, 0, 0.5, "seconds until seen")
+        check_between(conversation.wait_gone() - moment, 0, 2, "seconds until seen")
         check_equal(conversation.gone_how, how, "how it went")
 
 
@@ -375,12 +375,12 @@ def numbered():
 
 @test("closing the server ends what is under way")
 def closing():
-    peer = Peer(plan=Plan("server-hello", "drip"))
+    peer = Peer(plan=Plan("server-hello", "drip", drip_interval=20))
     sock = socket.create_connection((peer.host, peer.port), timeout=5)
     peer.connection()
     start = time.monotonic()
     peer.close()
-    check_between(time.monotonic() - start, 0, 1, "seconds to close")
+    check_between(time.monotonic() - start, 0, 5, "seconds to close")
     sock.close()
 
 

@@ -364,8 +364,8 @@ def dripping(daemon, count):
                 served()
             drips.watch(drips.start + second + 1)
         check_equal(len(drips.closed), count, "callers whose connection was closed")
-        check_between(min(drips.closed), 1.98, 2.5, "seconds until the first is closed")
-        check_between(max(drips.closed), 1.98, 2.5 * SLOWNESS, "seconds until all are closed")
+        check_between(min(drips.closed), 1.98, 2 + SLACK, "seconds until the first is closed")
+        check_between(max(drips.closed), 1.98, 2 + SLACK, "seconds until all are closed")
     check_descriptors(daemon)
 
 

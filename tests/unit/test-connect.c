@@ -3,6 +3,7 @@
 
 #include "daemon/connect.h"
 
+#include <math.h>
 #include <sys/resource.h>
 
 struct course {
@@ -133,20 +134,38 @@ static const struct {
 	{ "rbrg", 3, 0.25, 0.49 },
 };
 
-static void test_races(void **state)
+/* Returns how long it took. */
+static double run_race(const char *kinds, size_t winner)
 {
 	struct course course;
+	double seconds;
 
+	course_init(&course);
+	course_start(&course, kinds);
+	run_to_done(&course);
+	seconds = elapsed(&course);
+	expect_winner(&course, winner);
+	assert_int_equal(course.race.running, 0);
+	expect_quiet(course.loop);
+	course_deinit(&course);
+	return seconds;
+}
+
+/* A delay that is waited for is waited for each time; a machine that does other things is late now
+ * and then. */
+#define TRIES 5
+
+static void test_races(void **state)
+{
 	for (size_t i = 0; i < array_size(races); i++) {
-		course_init(&course);
-		course_start(&course, races[i].kinds);
-		run_to_done(&course);
-		if (elapsed(&course) < races[i].after || elapsed(&course) > races[i].before)
-			fail_msg("%s: won after %f s", races[i].kinds, elapsed(&course));
-		expect_winner(&course, races[i].winner);
-		assert_int_equal(course.race.running, 0);
-		expect_quiet(course.loop);
-		course_deinit(&course);
+		double seconds = HUGE_VAL;
+
+		for (int n = 0; n < TRIES && seconds > races[i].before; n++) {
+			seconds = run_race(races[i].kinds, races[i].winner);
+			assert_true(seconds >= races[i].after);
+		}
+		if (seconds > races[i].before)
+			fail_msg("%s: won after %f s", races[i].kinds, seconds);
 	}
 }
 
@@ -192,21 +211,33 @@ static void test_first_attempt_is_late(void **state)
 	course_deinit(&course);
 }
 
-static void test_all_refused(void **state)
+/* Returns how long it took. */
+static double run_refused(size_t n)
 {
 	struct course course;
+	double seconds;
 
+	course_init(&course);
+	course_start(&course, &"rrrrrrrr"[ADDRESSES_MAX - n]);
+	run_to_done(&course);
+	seconds = elapsed(&course);
+	assert_int_equal(course.fd, -1);
+	assert_int_equal(course.race.last_errno, ECONNREFUSED);
+	assert_ptr_equal(course.race.address, &course.addresses.items[n - 1]);
+	assert_int_equal(course.race.started, n);
+	expect_quiet(course.loop);
+	course_deinit(&course);
+	return seconds;
+}
+
+static void test_all_refused(void **state)
+{
 	for (size_t n = 1; n <= ADDRESSES_MAX; n++) {
-		course_init(&course);
-		course_start(&course, &"rrrrrrrr"[ADDRESSES_MAX - n]);
-		run_to_done(&course);
-		assert_int_equal(course.fd, -1);
-		assert_int_equal(course.race.last_errno, ECONNREFUSED);
-		assert_ptr_equal(course.race.address, &course.addresses.items[n - 1]);
-		assert_int_equal(course.race.started, n);
-		assert_true(elapsed(&course) < 0.24);
-		expect_quiet(course.loop);
-		course_deinit(&course);
+		double seconds = HUGE_VAL;
+
+		for (int i = 0; i < TRIES && seconds >= 0.24; i++)
+			seconds = run_refused(n);
+		assert_true(seconds < 0.24);
 	}
 }
 

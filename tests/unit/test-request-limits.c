@@ -61,7 +61,7 @@ static void test_the_request_s_limit_is_within_a_stage_s(void **state)
 	}
 }
 
-/* What the stages before have used up is not there any more. */
+/* What the stages before have used up is not there any more: it would end at 3390 ms. */
 static void test_the_request_s_limit_counts_from_its_start(void **state)
 {
 	struct run run;
@@ -70,14 +70,14 @@ static void test_the_request_s_limit_counts_from_its_start(void **state)
 		run_init(&run);
 		for (enum timed before = 0; before < which; before++) {
 			timed[before].stage->how = LATER;
-			timed[before].stage->later_ms = 240.0 / which;
+			timed[before].stage->later_ms = 1400.0 / which;
 		}
 		timed[which].stage->how = NEVER;
-		set_limit(&run, which, 290);
+		set_limit(&run, which, 1990);
 		run.request = new_request(&run, "host.example");
-		run.request->call.timeout_ms = 300;
+		run.request->call.timeout_ms = 2000;
 		run_to_done(&run, "host.example");
-		expect_timed_out(&run, which, 300);
+		expect_timed_out(&run, which, 2000);
 		run_deinit(&run);
 	}
 }
