@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/attach.h"
 
-#include "daemon/kernel.h"
-
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -19,7 +17,17 @@ static bool peer_has_left(int fd, int sys_errno)
 	       info.tcpi_state != TCP_ESTABLISHED;
 }
 
-enum proto_error attach_kernel(int fd, bool *refused, struct proto_status *status)
+/* Where a restart brings the kernel's module back, the caller is to come again. */
+static void note_refusal(struct env *env, struct proto_status *status)
+{
+	env->kernel_changed = true;
+	if (status->sys_errno != ENOENT || !env->on_kernel_lost)
+		return;
+	status->retry = true;
+	env->on_kernel_lost(env);
+}
+
+enum proto_error attach_kernel(int fd, struct env *env, struct proto_status *status)
 {
 	enum proto_error attached = kernel_attach(fd, status);
 	int error = 0;
@@ -28,7 +36,7 @@ enum proto_error attach_kernel(int fd, bool *refused, struct proto_status *statu
 	if (attached == PROTO_OK)
 		return PROTO_OK;
 	if (!peer_has_left(fd, status->sys_errno)) {
-		*refused = true;
+		note_refusal(env, status);
 		return attached;
 	}
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);

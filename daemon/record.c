@@ -132,7 +132,8 @@ static void tell_failure(const struct record *record, const char *error, char *t
 	const struct proto_status *status = &request->status;
 
 	snprintf(text, size, "uid %u: %s%s port %u: %s: %s: %s", record->uid,
-		 probe_words(request), request->call.host, request->call.port, proto_stage_name(status->stage), error, status->message);
+		 probe_words(request), request->call.host, request->call.port,
+		 proto_stage_name(status->stage), error, status->message);
 }
 
 static void tell_success(const struct record *record, char *text, size_t size)
@@ -141,8 +142,8 @@ static void tell_success(const struct record *record, char *text, size_t size)
 	const struct proto_session *session = &request->session;
 
 	snprintf(text, size, "uid %u: %s%s port %u: %s, %s %s, verified by %s, %llu us%s",
-		 record->uid, probe_words(request), request->call.host, request->call.port, session->address,
-		 session->version, session->cipher, session->verified_by,
+		 record->uid, probe_words(request), request->call.host, request->call.port,
+		 session->address,		 session->version, session->cipher, session->verified_by,
 		 (unsigned long long)session->timings.total,
 		 record->delivered ? "" : ", and the caller did not take it");
 }

@@ -30,9 +30,10 @@ static enum progress policy_begin(struct request *r)
 	struct env *env = r->env;
 
 	/* Before anything is looked up: a name that is forbidden is not even asked for. */
-	if (access_check(env->config, r->caller, &r->call, NULL, &r->grant, &r->status) != PROTO_OK)
-		return FAILED;
-	if (quota_admit(&r->charge, env, r->caller->account, r->grant.requests, &r->status) != PROTO_OK)
+	if (access_check(env->config, r->caller, &r->call, NULL, &r->grant, &r->status) !=
+		    PROTO_OK ||
+	    quota_admit(&r->charge, env, r->caller->account, r->grant.requests, &r->status) !=
+		    PROTO_OK)
 		return FAILED;
 	env_refresh(env);
 	return fail(trust_get(env->trust, &r->call.trust, &r->anchors, &r->status));
@@ -127,18 +128,9 @@ static void handshake_done(struct handshake *handshake, enum proto_error error)
 		finish(r);
 }
 
-/* Where a restart brings the kernel's module back, the caller is to come again. */
 static enum progress attach_begin(struct request *r)
 {
-	struct env *env = r->env;
-	enum proto_error error = attach_kernel(r->fd, &env->kernel_changed, &r->status);
-
-	if (error == PROTO_KERNEL_TLS_UNAVAILABLE && r->status.sys_errno == ENOENT &&
-	    env->on_kernel_lost) {
-		r->status.retry = true;
-		env->on_kernel_lost(env);
-	}
-	return fail(error);
+	return fail(attach_kernel(r->fd, r->env, &r->status));
 }
 
 static enum progress handshake_begin(struct request *r)
