@@ -67,6 +67,7 @@ struct config {
 		unsigned int user_records_per_sec, user_records_burst;
 		unsigned int undelivered;	/* sockets handed over and not taken, in all */
 		unsigned int user_undelivered;
+		unsigned int memory_mib, user_memory_mib; /* of messages that have come in */
 		unsigned int resolvers;		/* look-ups at the same time */
 		unsigned int user_resolvers;	/* those for one user */
 		unsigned int resolve_ms, connect_ms, handshake_ms;

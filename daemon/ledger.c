@@ -124,40 +124,49 @@ void ledger_leave(struct ledger *ledger, unsigned int seat)
 	ledger->seated[seat] = false;
 }
 
-static void add(const struct charge *charge, int n)
+/* n is taken more, or less where it has wrapped. */
+static void add(const struct charge *charge, unsigned int n)
 {
 	struct ledger *ledger = charge->book->ledger;
 	unsigned int seat = charge->book->seat;
 
-	ledger->taken[charge->account][charge->quota][seat] += (unsigned int)n;
-	ledger->in_all[charge->quota][seat] += (unsigned int)n;
+	ledger->taken[charge->account][charge->quota][seat] += n;
+	ledger->in_all[charge->quota][seat] += n;
+}
+
+enum ledger_answer charge_set(struct charge *charge, const struct book *book, unsigned int account,
+			      enum quota quota, unsigned int n, unsigned int of_user,
+			      unsigned int in_all)
+{
+	unsigned int more = n - charge->n;
+	struct charge taken = { n ? book : NULL, account, quota, n };
+	struct charge change = { book, account, quota, more };
+	enum ledger_answer answer = LEDGER_TAKEN;
+
+	add(&change, more);
+	if (n > charge->n && ledger_of_user(book->ledger, account, quota) > of_user)
+		answer = LEDGER_USER_FULL;
+	else if (n > charge->n && ledger_in_all(book->ledger, quota) > in_all)
+		answer = LEDGER_FULL;
+	if (answer == LEDGER_TAKEN)
+		*charge = taken;
+	else
+		add(&change, -more);
+	return answer;
 }
 
 enum ledger_answer charge_take(struct charge *charge, const struct book *book, unsigned int account,
 			       enum quota quota, unsigned int of_user, unsigned int in_all)
 {
-	struct charge taken = { book, account, quota };
-	enum ledger_answer answer = LEDGER_TAKEN;
-
 	assert(!charge->book);
-	add(&taken, 1);
-	if (ledger_of_user(book->ledger, account, quota) > of_user)
-		answer = LEDGER_USER_FULL;
-	else if (ledger_in_all(book->ledger, quota) > in_all)
-		answer = LEDGER_FULL;
-	if (answer == LEDGER_TAKEN)
-		*charge = taken;
-	else
-		add(&taken, -1);
-	return answer;
+	return charge_set(charge, book, account, quota, 1, of_user, in_all);
 }
 
 void charge_give_back(struct charge *charge)
 {
-	if (!charge->book)
-		return;
-	add(charge, -1);
-	charge->book = NULL;
+	if (charge->book)
+		add(charge, -charge->n);
+	*charge = (struct charge){ 0 };
 }
 
 unsigned int book_balance(const struct book *book)

@@ -23,6 +23,7 @@
 enum quota {
 	QUOTA_REQUESTS,		/* under way */
 	QUOTA_UNDELIVERED,	/* sockets handed over that their caller has not taken yet */
+	QUOTA_MEMORY,		/* of messages that have come in, in KiB */
 	N_QUOTAS
 };
 
@@ -74,6 +75,7 @@ struct charge {
 	const struct book *book;
 	unsigned int account;
 	enum quota quota;
+	unsigned int n;
 };
 
 enum ledger_answer { LEDGER_TAKEN, LEDGER_USER_FULL, LEDGER_FULL };
@@ -81,6 +83,11 @@ enum ledger_answer { LEDGER_TAKEN, LEDGER_USER_FULL, LEDGER_FULL };
 /* At the limit two workers may both say no where one could have said yes; never both yes. */
 enum ledger_answer charge_take(struct charge *charge, const struct book *book, unsigned int account,
 			       enum quota quota, unsigned int of_user, unsigned int in_all);
+/* The same for an amount that changes: n in place of what was taken before. LEDGER_TAKEN, or it is as
+ * it was. 0 is what charge_give_back() leaves. */
+enum ledger_answer charge_set(struct charge *charge, const struct book *book, unsigned int account,
+			      enum quota quota, unsigned int n, unsigned int of_user,
+			      unsigned int in_all);
 /* May be called at any time, also more than once. */
 void charge_give_back(struct charge *charge);
 

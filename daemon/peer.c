@@ -3,6 +3,7 @@
 
 #include "daemon/calls.h"
 #include "daemon/hurry.h"
+#include "daemon/quota.h"
 #include "proto/message.h"
 
 #include <sys/ioctl.h>
@@ -139,6 +140,16 @@ static bool is_ready(const struct peer *peer)
 	       (peer->draining || !untaken_waits(&peer->untaken));
 }
 
+/* Most of its time a connection waits, and then it has no memory. */
+static void rest(struct peer *peer)
+{
+	struct proto_status status;
+
+	proto_reader_rest(&peer->reader);
+	quota_memory(&peer->memory, peer->env, peer->credentials.account, peer->reader.size,
+		     &status);
+}
+
 void peer_settle(struct peer *peer)
 {
 	bool alive = deliver(peer), ready = is_ready(peer);
@@ -152,7 +163,7 @@ void peer_settle(struct peer *peer)
 	else if (ready && peer->draining && peer->called)
 		return last_look(peer);
 	else if (ready)
-		proto_reader_rest(&peer->reader);
+		rest(peer);
 	watch_time(peer, !ready || waiting);
 }
 
@@ -168,12 +179,30 @@ static void on_turn(struct turn *turn)
 	peer_settle(peer);
 }
 
+/* What has come in waits in memory for as long as a call takes. Where there is no room for it, the
+ * caller is told so if nothing else is being said to him. */
+static bool has_room(struct peer *peer)
+{
+	struct proto_status status;
+
+	if (quota_memory(&peer->memory, peer->env, peer->credentials.account, peer->reader.size,
+			 &status) == PROTO_OK)
+		return true;
+	if (!peer->request && proto_writer_idle(&peer->writer)) {
+		calls_refuse(peer, &status);
+		deliver(peer);
+	}
+	return false;
+}
+
 static void take(struct peer *peer)
 {
 	size_t waiting = proto_reader_waiting(&peer->reader);
 
 	switch (fill(peer)) {
 	case PROTO_FRAME_OK:
+		if (!has_room(peer))
+			return peer->gone(peer);
 		if (proto_reader_waiting(&peer->reader) != waiting)
 			peer->begun = false;
 		return peer_settle(peer);
@@ -277,6 +306,7 @@ struct peer *peer_free(struct peer *peer)
 	ev_timer_stop(peer->env->loop, &peer->reading);
 	ev_timer_stop(peer->env->loop, &peer->delivering);
 	untaken_deinit(&peer->untaken);
+	charge_give_back(&peer->memory);
 	shut_down_undelivered(peer);
 	proto_writer_deinit(&peer->writer);
 	proto_reader_deinit(&peer->reader);

@@ -26,6 +26,7 @@ struct peer {
 	bool called;	     /* once at least */
 	bool draining;	     /* no more calls than those that are here */
 	struct proto_reader reader;
+	struct charge memory; /* of what has come in */
 	struct proto_writer writer;
 	struct request *request; /* under way, or answered and not yet delivered; or NULL */
 	bool answered;

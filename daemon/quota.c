@@ -8,17 +8,22 @@
 
 static const struct {
 	size_t of_user, in_all;		/* in struct config */
+	unsigned int unit;		/* of them: so much in the ledger */
 	enum proto_stage stage;
 	const char *what;
 	const char *of_user_key, *in_all_key;
 } quotas[N_QUOTAS] = {
 	[QUOTA_REQUESTS] = {
-		LIMIT(user_requests), LIMIT(requests), PROTO_STAGE_POLICY,
+		LIMIT(user_requests), LIMIT(requests), 1, PROTO_STAGE_POLICY,
 		"requests under way", "UserRequests", "Requests",
 	},
 	[QUOTA_UNDELIVERED] = {
-		LIMIT(user_undelivered), LIMIT(undelivered), PROTO_STAGE_INSTALL,
+		LIMIT(user_undelivered), LIMIT(undelivered), 1, PROTO_STAGE_INSTALL,
 		"sockets that were handed over and not taken", "UserUndelivered", "Undelivered",
+	},
+	[QUOTA_MEMORY] = {
+		LIMIT(user_memory_mib), LIMIT(memory_mib), 1024, PROTO_STAGE_POLICY,
+		"MiB of messages", "UserMessageMemoryMiB", "MessageMemoryMiB",
 	},
 };
 
@@ -39,12 +44,13 @@ static enum proto_error busy(struct proto_status *status, enum quota quota, bool
 }
 
 static enum proto_error take(struct charge *charge, const struct env *env, unsigned int account,
-			     enum quota quota, unsigned int of_user, struct proto_status *status)
+			     enum quota quota, unsigned int n, unsigned int of_user,
+			     struct proto_status *status)
 {
 	unsigned int of_one = of_user ? of_user : limit(env, quotas[quota].of_user);
-	unsigned int in_all = limit(env, quotas[quota].in_all);
+	unsigned int in_all = limit(env, quotas[quota].in_all), unit = quotas[quota].unit;
 
-	switch (charge_take(charge, env->book, account, quota, of_one, in_all)) {
+	switch (charge_set(charge, env->book, account, quota, n, of_one * unit, in_all * unit)) {
 	case LEDGER_TAKEN:
 		return PROTO_OK;
 	case LEDGER_USER_FULL:
@@ -90,12 +96,23 @@ enum proto_error quota_admit(struct charge *charge, const struct env *env, unsig
 
 	if (error == PROTO_OK)
 		error = check_undelivered(env, account, status);
-	return error == PROTO_OK ? take(charge, env, account, QUOTA_REQUESTS, of_user, status)
-				 : error;
+	if (error != PROTO_OK)
+		return error;
+	return take(charge, env, account, QUOTA_REQUESTS, 1, of_user, status);
 }
 
 enum proto_error quota_deliver(struct charge *charge, const struct env *env, unsigned int account,
 			       struct proto_status *status)
 {
-	return take(charge, env, account, QUOTA_UNDELIVERED, 0, status);
+	return take(charge, env, account, QUOTA_UNDELIVERED, 1, 0, status);
+}
+
+enum proto_error quota_memory(struct charge *charge, const struct env *env, unsigned int account,
+			      size_t bytes, struct proto_status *status)
+{
+	unsigned int kib = (unsigned int)((bytes + 1023) / 1024);
+
+	if (kib == charge->n)
+		return PROTO_OK;
+	return take(charge, env, account, QUOTA_MEMORY, kib, 0, status);
 }

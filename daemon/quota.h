@@ -17,3 +17,7 @@ enum proto_error quota_admit(struct charge *charge, const struct env *env, unsig
  * *charge. */
 enum proto_error quota_deliver(struct charge *charge, const struct env *env, unsigned int account,
 			       struct proto_status *status);
+
+/* For so many bytes of messages that have come in, which may be more or fewer than before. */
+enum proto_error quota_memory(struct charge *charge, const struct env *env, unsigned int account,
+			      size_t bytes, struct proto_status *status);

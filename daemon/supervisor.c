@@ -133,7 +133,8 @@ static void tell_ready(const struct supervisor *supervisor, const char *but)
 
 	if (!kernel_takes_any(&current->kernel))
 		kernel_unavailable(&current->kernel, &status);
-	sd_notifyf(0, "READY=1\nSTATUS=%s%u workers; %s", but, current->wanted, status.message);
+	sd_notifyf(0, "READY=1\nSTATUS=%s%u workers (%s); %s", but, current->wanted,
+		   supervisor->confinement, status.message);
 }
 
 static void begin_to_serve(struct supervisor *supervisor)
@@ -349,6 +350,7 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 	if (!privileges_drop(log) || !start_nursery(supervisor))
 		return false;
 	watch_events(supervisor);
+	sandbox_describe(supervisor->confinement);
 	return add_generation(supervisor, steal_ptr(&mine), &kernel);
 }
 

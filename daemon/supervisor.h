@@ -8,6 +8,7 @@
 
 #include "daemon/generation.h"
 #include "daemon/listener.h"
+#include "daemon/sandbox.h"
 
 struct supervisor {
 	struct household household;
@@ -22,6 +23,7 @@ struct supervisor {
 	ev_signal terminate, interrupt, hangup;
 	ev_timer pulse;			/* pings, and the watchdog */
 	bool watchdog;
+	char confinement[SANDBOX_TEXT_MAX]; /* of the workers */
 };
 
 /*

@@ -477,6 +477,7 @@ static inline void theatre_open(struct theatre *theatre)
 				.user_requests_burst = 1000000,
 				.user_records_per_sec = 1000000, .user_records_burst = 1000000,
 				.undelivered = 1024, .user_undelivered = 16,
+				.memory_mib = 256, .user_memory_mib = 64,
 				.resolve_ms = 5000, .connect_ms = 10000, .handshake_ms = 10000,
 				.idle_ms = 60000, .message_ms = 2000, .delivery_ms = 2000,
 			},
