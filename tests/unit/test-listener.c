@@ -1,113 +1,154 @@
 /* SPDX-License-Identifier: MIT */
-/* link: -Wl,--wrap=SSL_free,--wrap=X509_STORE_free,--wrap=accept4,--wrap=calloc */
-#include "tests/unit/caller.h"
+/* link: -Wl,--wrap=accept4 */
+#include "tests/unit/loop.h"
 
 #include "daemon/listener.h"
 
 #include <sys/resource.h>
 #include <sys/un.h>
-#include <valgrind/valgrind.h>
+#include <time.h>
 
 #define CALLERS_MAX 24
 
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
 
 static struct {
-	int accepting;		/* errno of accept4() */
+	int error;		/* errno of accept4() */
 	unsigned int asked;	/* how often it was called */
-	bool peers;		/* no memory for them */
-} fails;
+} accepting;
 
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	fails.asked++;
-	if (fails.accepting)
-		return errno = fails.accepting, -1;
+	accepting.asked++;
+	if (accepting.error)
+		return errno = accepting.error, -1;
 	return __real_accept4(fd, address, length, flags);
 }
 
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails.peers && n * size == sizeof(struct peer) ? NULL : __real_calloc(n, size);
-}
-
-/* --- a service, and callers */
+/* --- a door, callers before it, and what they are dealt to */
 
 struct house {
-	struct theatre theatre;
+	struct ev_loop *loop;
 	struct listener listener;
+	struct log log;
 	struct sockaddr_un address;
 	socklen_t length;
-	struct caller callers[CALLERS_MAX];
+	int socket;		/* another copy of it, as of a service manager; or -1 */
+	int callers[CALLERS_MAX];
 	size_t n_callers;
-	int log;		/* what was logged can be read here */
+	int dealt[CALLERS_MAX];
+	size_t n_dealt;
+	bool full;		/* nobody can be taken now */
+	unsigned int offered;	/* how often somebody was to be dealt */
+	int logged;		/* what was logged can be read here */
+	size_t descriptors;
 };
+
+static bool deal(struct listener *listener, int *fd)
+{
+	struct house *house = container_of(listener, struct house, listener);
+
+	house->offered++;
+	assert_true(*fd >= 0);
+	if (house->full)
+		return false;
+	assert_true(house->n_dealt < CALLERS_MAX);
+	house->dealt[house->n_dealt++] = steal_fd(fd);
+	return true;
+}
 
 static void house_open_log(struct house *house)
 {
 	int pipes[2];
 
 	assert_int_equal(pipe2(pipes, O_CLOEXEC | O_NONBLOCK), 0);
-	house->log = pipes[0];
-	log_init(&house->theatre.log, pipes[1]);
+	house->logged = pipes[0];
+	log_init(&house->log, pipes[1]);
 	close_fd(&pipes[1]);
 }
 
-static struct house *house_new(unsigned int connections)
+static struct house *house_new(void)
 {
 	static struct house house;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd;
 
-	memset(&fails, 0, sizeof(fails));
-	house.n_callers = 0;
+	memset(&accepting, 0, sizeof(accepting));
+	house = (struct house){ .descriptors = count_descriptors(), .socket = -1 };
+	house.loop = loop_new();
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* An address that the kernel chooses: nobody's file. */
 	house.address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	house.length = sizeof(house.address);
 	assert_int_equal(bind(fd, (struct sockaddr *)&house.address, sizeof(sa_family_t)), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&house.address, &house.length), 0);
 	assert_int_equal(listen(fd, CALLERS_MAX), 0);
-	theatre_open(&house.theatre);
-	house.theatre.descriptors--; /* the listener closes this one */
 	house_open_log(&house);
-	house.theatre.config.limits.connections = connections;
-	listener_start(&house.listener, &house.theatre.env, fd);
+	listener_start(&house.listener, house.loop, &house.log, fd, deal);
 	return &house;
 }
 
 static void house_free(struct house *house)
 {
 	listener_stop(&house->listener);
-	assert_int_equal(house->listener.n_peers, 0);
+	listener_stop(&house->listener);
+	expect_quiet(house->loop);
 	for (size_t i = 0; i < house->n_callers; i++)
-		caller_hang_up(&house->callers[i]);
-	log_deinit(&house->theatre.log);
-	close_fd(&house->log);
-	theatre_close(&house->theatre);
+		close_fd(&house->callers[i]);
+	for (size_t i = 0; i < house->n_dealt; i++)
+		close_fd(&house->dealt[i]);
+	close_fd(&house->socket);
+	log_deinit(&house->log);
+	close_fd(&house->logged);
+	loop_free(house->loop);
+	assert_int_equal(count_descriptors(), house->descriptors);
 }
 
-static struct caller *house_call(struct house *house)
+/* A caller who says who he is. */
+static size_t house_call(struct house *house)
 {
-	struct caller *caller = &house->callers[house->n_callers++];
+	size_t which = house->n_callers++;
+	char name = (char)('a' + which);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	assert_true(house->n_callers <= CALLERS_MAX);
 	assert_int_equal(connect(fd, (struct sockaddr *)&house->address, house->length), 0);
-	caller_init(caller, fd);
-	return caller;
+	assert_int_equal(send(fd, &name, 1, MSG_NOSIGNAL), 1);
+	house->callers[which] = fd;
+	return which;
 }
 
-static bool nobody_is_left(void *house)
+static void turn(struct house *house, unsigned int times)
 {
-	return ((struct house *)house)->listener.n_peers == 0;
+	while (times--)
+		ev_run(house->loop, EVRUN_NOWAIT);
+}
+
+static bool all_are_dealt(void *arg)
+{
+	struct house *house = arg;
+
+	return house->n_dealt == house->n_callers;
+}
+
+/* Each caller once, in the order in which they came. */
+static void expect_all_dealt(struct house *house)
+{
+	run_until(house->loop, all_are_dealt, house);
+	turn(house, 2);
+	assert_int_equal(house->n_dealt, house->n_callers);
+	for (size_t i = 0; i < house->n_dealt; i++) {
+		char name = 0;
+
+		assert_int_equal(recv(house->dealt[i], &name, 1, MSG_PEEK | MSG_DONTWAIT), 1);
+		assert_int_equal(name, 'a' + i);
+	}
 }
 
 static size_t lines_logged(struct house *house)
 {
 	char text[8192];
-	ssize_t n = read(house->log, text, sizeof(text));
+	ssize_t n = read(house->logged, text, sizeof(text));
 	size_t lines = 0;
 
 	for (ssize_t i = 0; i < n; i++)
@@ -115,103 +156,120 @@ static size_t lines_logged(struct house *house)
 	return lines;
 }
 
-/* --- callers come and go */
+/* --- callers come */
 
-static void test_callers_are_served(void **state)
+static void test_callers_are_dealt(void **state)
 {
-	struct house *house = house_new(1024);
-	struct caller *callers[3];
+	struct house *house = house_new();
 
-	for (size_t i = 0; i < array_size(callers); i++)
-		callers[i] = house_call(house);
-	for (size_t i = 0; i < 2 * array_size(callers); i++) {
-		caller_send(callers[i % 3], GET_INFO);
-		expect_info(callers[i % 3]);
-	}
-	assert_int_equal(house->listener.n_peers, array_size(callers));
-	for (size_t i = 0; i < array_size(callers); i++)
-		caller_hang_up(callers[i]);
-	run_until(play.loop, nobody_is_left, house);
+	for (int i = 0; i < 5; i++)
+		house_call(house);
+	expect_all_dealt(house);
+	house_call(house);
+	expect_all_dealt(house);
+	assert_int_equal(house->offered, 6);
+	assert_int_equal(lines_logged(house), 0);
 	house_free(house);
 }
 
-/* As the kernel tells it of the moment of connect(2). */
-static void test_who_a_caller_is(void **state)
-{
-	static const uid_t uids[] = { 0, 1234, 65534 };
-	struct house *house = house_new(1024);
-
-	for (size_t i = 0; i < array_size(uids); i++) {
-		struct caller *caller;
-
-		assert_int_equal(seteuid(uids[i]), 0);
-		caller = house_call(house);
-		assert_int_equal(seteuid(0), 0);
-		caller_send(caller, GET_INFO);
-		expect_info(caller);
-		assert_int_equal(container_of(house->listener.peers.prev, struct peer, link)
-					 ->credentials.uid, uids[i]);
-	}
-	house_free(house);
-}
-
-/* Those who are served have their turn between two who come. */
+/* What the service does besides has its turn between two who come. */
 static void test_one_in_a_turn(void **state)
 {
-	struct house *house = house_new(1024);
+	struct house *house = house_new();
 
 	for (int i = 0; i < 10; i++)
 		house_call(house);
 	for (unsigned int i = 0; i < 10; i++) {
-		assert_int_equal(house->listener.n_peers, i);
-		ev_run(play.loop, EVRUN_NOWAIT);
+		assert_int_equal(house->n_dealt, i);
+		turn(house, 1);
 	}
 	house_free(house);
 }
 
 static void test_what_is_accepted_cannot_block(void **state)
 {
-	struct house *house = house_new(1024);
-	struct peer *peer;
+	struct house *house = house_new();
 
 	house_call(house);
-	ev_run(play.loop, EVRUN_NOWAIT);
-	peer = list_first(&house->listener.peers, struct peer, link);
-	assert_int_equal(fcntl(peer->fd, F_GETFL), O_RDWR | O_NONBLOCK);
-	assert_int_equal(fcntl(peer->fd, F_GETFD), FD_CLOEXEC);
+	expect_all_dealt(house);
+	assert_int_equal(fcntl(house->dealt[0], F_GETFL), O_RDWR | O_NONBLOCK);
+	assert_int_equal(fcntl(house->dealt[0], F_GETFD), FD_CLOEXEC);
 	house_free(house);
 }
 
-/* --- as many as may be */
+/* --- nobody can take them */
 
-static void test_the_limit_of_connections(void **state)
+/* One is held, the others are not even accepted; and the loop sleeps. */
+static void test_a_caller_is_held(void **state)
 {
-	struct house *house = house_new(3);
-	struct caller *callers[5];
+	struct house *house = house_new();
+	unsigned int iterations;
 
-	for (size_t i = 0; i < array_size(callers); i++) {
-		callers[i] = house_call(house);
-		caller_send(callers[i], GET_INFO);
+	house->full = true;
+	for (int i = 0; i < 3; i++)
+		house_call(house);
+	turn(house, 5);
+	assert_int_equal(accepting.asked, 1);
+	assert_true(house->listener.held >= 0);
+	iterations = ev_iteration(house->loop);
+	run_for(house->loop, 3.5 * LISTENER_REST);
+	assert_int_equal(accepting.asked, 1);
+	assert_in_range(house->offered, 2, 5);
+	assert_true(ev_iteration(house->loop) - iterations <= 4 * 4);
+	/* He is the first one then, and nobody is dealt twice. */
+	house->full = false;
+	expect_all_dealt(house);
+	assert_int_equal(house->listener.held, -1);
+	house_free(house);
+}
+
+static bool somebody_is_held(void *house)
+{
+	return ((struct house *)house)->listener.held >= 0;
+}
+
+/* Room is told of, and then there is no rest. */
+static void test_resumed(void **state)
+{
+	struct house *house = house_new();
+
+	house->full = true;
+	for (int i = 0; i < 3; i++)
+		house_call(house);
+	run_until(house->loop, somebody_is_held, house);
+	house->full = false;
+	listener_resume(&house->listener);
+	assert_int_equal(house->n_dealt, 1);
+	assert_false(ev_is_active(&house->listener.rest));
+	turn(house, 2);
+	assert_int_equal(house->n_dealt, 3);
+	expect_all_dealt(house);
+	/* It may be said at any time, and does no harm. */
+	listener_resume(&house->listener);
+	listener_resume(&house->listener);
+	house_call(house);
+	expect_all_dealt(house);
+	house_free(house);
+}
+
+/* Room that is none: he is held on. */
+static void test_resumed_in_vain(void **state)
+{
+	struct house *house = house_new();
+
+	house->full = true;
+	for (int i = 0; i < 2; i++)
+		house_call(house);
+	run_until(house->loop, somebody_is_held, house);
+	for (int i = 0; i < 3; i++) {
+		listener_resume(&house->listener);
+		assert_true(house->listener.held >= 0);
+		assert_true(ev_is_active(&house->listener.rest));
+		assert_false(ev_is_active(&house->listener.acceptable));
 	}
-	for (size_t i = 0; i < 3; i++)
-		expect_info(callers[i]);
-	fails.asked = 0;
-	run_for(play.loop, 0.05);
-	assert_int_equal(house->listener.n_peers, 3);
-	assert_int_equal(callers[3]->have, 0);
-	assert_int_equal(fails.asked, 0);
-
-	caller_hang_up(callers[1]);
-	expect_info(callers[3]);
-	assert_int_equal(callers[4]->have, 0);
-	caller_hang_up(callers[0]);
-	expect_info(callers[4]);
-	assert_int_equal(house->listener.n_peers, 3);
-	for (size_t i = 2; i < array_size(callers); i++)
-		caller_hang_up(callers[i]);
-	run_until(play.loop, nobody_is_left, house);
-	caller_send(house_call(house), GET_INFO);
-	expect_info(&house->callers[5]);
+	assert_int_equal(accepting.asked, 1);
+	house->full = false;
+	expect_all_dealt(house);
 	house_free(house);
 }
 
@@ -222,9 +280,9 @@ struct effort {
 	clock_t processor;
 };
 
-static struct effort effort_now(void)
+static struct effort effort_now(const struct house *house)
 {
-	return (struct effort){ ev_iteration(play.loop), fails.asked, clock() };
+	return (struct effort){ ev_iteration(house->loop), accepting.asked, clock() };
 }
 
 #define RESTS 5
@@ -232,16 +290,16 @@ static struct effort effort_now(void)
 /* The loop does not spin on callers that it cannot take; and it does not fill the log. */
 static void expect_rest(struct house *house, double seconds)
 {
-	struct effort before = effort_now(), after;
+	struct effort before = effort_now(house), after;
 
 	lines_logged(house);
-	run_for(play.loop, seconds);
-	after = effort_now();
+	run_for(house->loop, seconds);
+	after = effort_now(house);
 	assert_in_range(after.asked - before.asked, 2, RESTS + 2);
 	assert_true(after.iterations - before.iterations <= 4 * RESTS);
 	assert_true(after.processor - before.processor < CLOCKS_PER_SEC / 10);
 	assert_in_range(lines_logged(house), 1, 1);
-	assert_int_equal(house->listener.n_peers, 0);
+	assert_int_equal(house->offered, house->n_dealt);
 }
 
 /* No descriptor can be had above those that there are. */
@@ -260,18 +318,17 @@ static void use_up_descriptors(struct rlimit *kept)
 
 static void test_no_descriptor_left(void **state)
 {
-	struct house *house = house_new(1024);
-	struct caller *caller = house_call(house);
+	struct house *house = house_new();
 	struct rlimit limit;
 
+	house_call(house);
 	use_up_descriptors(&limit);
 	if (RUNNING_ON_VALGRIND) /* it accepts, and closes what was accepted */
-		fails.accepting = EMFILE;
-	caller_send(caller, GET_INFO);
+		accepting.error = EMFILE;
 	expect_rest(house, RESTS * LISTENER_REST);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	fails.accepting = 0;
-	expect_info(caller);
+	accepting.error = 0;
+	expect_all_dealt(house);
 	house_free(house);
 }
 
@@ -280,21 +337,19 @@ static const int resting_errors[] = { EMFILE, ENFILE, ENOMEM, ENOBUFS, EPERM };
 static void test_errors_to_rest_of(void **state)
 {
 	for (size_t i = 0; i < array_size(resting_errors); i++) {
-		struct house *house = house_new(1024);
-		struct caller *caller = house_call(house);
+		struct house *house = house_new();
 
-		caller_send(caller, GET_INFO);
-		fails.accepting = resting_errors[i];
-		expect_rest(house, RESTS * LISTENER_REST);
-		fails.accepting = 0;
-		expect_info(caller);
+		house_call(house);
+		accepting.error = resting_errors[i];
+		expect_rest(house, 3 * LISTENER_REST);
+		accepting.error = 0;
+		expect_all_dealt(house);
 		/* The next trouble is told again. */
-		caller_hang_up(caller);
-		run_until(play.loop, nobody_is_left, house);
-		caller = house_call(house);
-		fails.accepting = resting_errors[i];
+		house_call(house);
+		accepting.error = resting_errors[i];
 		expect_rest(house, 2 * LISTENER_REST);
-		fails.accepting = 0;
+		accepting.error = 0;
+		expect_all_dealt(house);
 		house_free(house);
 	}
 }
@@ -304,97 +359,110 @@ static const int passing_errors[] = { EAGAIN, EINTR, ECONNABORTED };
 static void test_errors_not_to_rest_of(void **state)
 {
 	for (size_t i = 0; i < array_size(passing_errors); i++) {
-		struct house *house = house_new(1024);
-		struct caller *caller = house_call(house);
+		struct house *house = house_new();
 
-		fails.accepting = passing_errors[i];
-		ev_run(play.loop, EVRUN_NOWAIT);
+		house_call(house);
+		accepting.error = passing_errors[i];
+		turn(house, 1);
 		assert_false(ev_is_active(&house->listener.rest));
 		assert_true(ev_is_active(&house->listener.acceptable));
 		assert_int_equal(lines_logged(house), 0);
-		fails.accepting = 0;
-		caller_send(caller, GET_INFO);
-		expect_info(caller);
+		accepting.error = 0;
+		expect_all_dealt(house);
 		house_free(house);
 	}
-}
-
-static void test_no_memory_for_a_peer(void **state)
-{
-	struct house *house = house_new(1024);
-	size_t descriptors;
-
-	house_call(house);
-	descriptors = count_descriptors();
-	fails.peers = true;
-	ev_run(play.loop, EVRUN_NOWAIT);
-	assert_int_equal(fails.asked, 1);
-	assert_true(ev_is_active(&house->listener.rest));
-	assert_int_equal(house->listener.n_peers, 0);
-	assert_int_equal(count_descriptors(), descriptors);
-	fails.peers = false;
-	caller_send(house_call(house), GET_INFO);
-	expect_info(&house->callers[1]);
-	house_free(house);
-}
-
-/* One who leaves does not end the rest: there would be no rest with many leaving. */
-static void test_leaving_in_a_rest(void **state)
-{
-	struct house *house = house_new(1024);
-	struct caller *first = house_call(house);
-
-	caller_send(first, GET_INFO);
-	expect_info(first);
-	fails.accepting = EMFILE;
-	house_call(house);
-	ev_run(play.loop, EVRUN_NOWAIT);
-	assert_true(ev_is_active(&house->listener.rest));
-	caller_hang_up(first);
-	run_until(play.loop, nobody_is_left, house);
-	assert_true(ev_is_active(&house->listener.rest));
-	assert_false(ev_is_active(&house->listener.acceptable));
-	house_free(house);
 }
 
 /* --- the end */
 
+static void expect_hung_up(int caller)
+{
+	char byte;
+
+	assert_true(wait_for_events(caller, POLLIN, PATIENCE));
+	assert_true(recv(caller, &byte, 1, MSG_DONTWAIT) <= 0);
+}
+
+/* Whoever is dealt stays, whoever is held goes. */
 static void test_stopped(void **state)
 {
-	static const enum how hows[] = { NEVER, LATER, AT_ONCE };
+	struct house *house = house_new();
+	char byte;
 
-	for (size_t i = 0; i < array_size(hows); i++) {
-		struct house *house = house_new(1024);
-		struct caller *caller = house_call(house);
+	house_call(house);
+	expect_all_dealt(house);
+	house->full = true;
+	house_call(house);
+	run_until(house->loop, somebody_is_held, house);
+	listener_stop(&house->listener);
+	assert_int_equal(house->listener.held, -1);
+	expect_hung_up(house->callers[1]);
+	assert_int_equal(recv(house->callers[0], &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	/* And nothing starts it again. */
+	listener_resume(&house->listener);
+	expect_quiet(house->loop);
+	assert_int_equal(house->n_dealt, 1);
+	house_free(house);
+}
 
+static void test_stopped_while_it_rests(void **state)
+{
+	struct house *house = house_new();
+
+	house_call(house);
+	accepting.error = EMFILE;
+	turn(house, 2);
+	assert_true(ev_is_active(&house->listener.rest));
+	listener_stop(&house->listener);
+	expect_quiet(house->loop);
+	house_free(house);
+}
+
+static void test_never_started(void **state)
+{
+	struct listener listener = { .acceptable.fd = -1 };
+
+	listener_stop(&listener);
+	listener_resume(&listener);
+	listener_stop(&listener);
+}
+
+/* Who was not accepted waits for the next one, if somebody has kept the socket. */
+static void test_the_backlog_stays(void **state)
+{
+	struct house *house = house_new();
+
+	house->socket = fcntl(house->listener.acceptable.fd, F_DUPFD_CLOEXEC, 0);
+	for (int i = 0; i < 3; i++)
 		house_call(house);
-		play.handshake.how = hows[i];
-		caller_send(caller, CONNECT);
-		for (int turn = 0; turn < 4; turn++)
-			run_for(play.loop, 0.001);
-		listener_stop(&house->listener);
-		assert_int_equal(theatre_requests(&house->theatre), 0);
-		run_until(play.loop, is_set, &house->callers[0].ended);
-		run_until(play.loop, is_set, &house->callers[1].ended);
-		house_free(house);
-	}
+	turn(house, 1);
+	assert_int_equal(house->n_dealt, 1);
+	listener_stop(&house->listener);
+	turn(house, 3);
+	assert_int_equal(house->n_dealt, 1);
+	listener_start(&house->listener, house->loop, &house->log, steal_fd(&house->socket), deal);
+	expect_all_dealt(house);
+	house_free(house);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_callers_are_served),
-		cmocka_unit_test(test_who_a_caller_is),
+		cmocka_unit_test(test_callers_are_dealt),
 		cmocka_unit_test(test_one_in_a_turn),
 		cmocka_unit_test(test_what_is_accepted_cannot_block),
-		cmocka_unit_test(test_the_limit_of_connections),
+		cmocka_unit_test(test_a_caller_is_held),
+		cmocka_unit_test(test_resumed),
+		cmocka_unit_test(test_resumed_in_vain),
 		cmocka_unit_test(test_no_descriptor_left),
 		cmocka_unit_test(test_errors_to_rest_of),
 		cmocka_unit_test(test_errors_not_to_rest_of),
-		cmocka_unit_test(test_no_memory_for_a_peer),
-		cmocka_unit_test(test_leaving_in_a_rest),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_stopped_while_it_rests),
+		cmocka_unit_test(test_never_started),
+		cmocka_unit_test(test_the_backlog_stays),
 	};
 
-	return cmocka_run_group_tests(tests, play_init, play_deinit);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
