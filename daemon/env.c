@@ -63,6 +63,7 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct env_parts *par
 		.kernel = parts->kernel, .probed_us = clock_us(), .book = parts->book,
 	};
 	turns_init(&env->turns, loop);
+	env->turns.at_work = &env->book->ledger->at_work[env->book->seat];
 	resolver_init(&env->resolver, loop, parts->nursery,
 		      share(env->config->limits.resolvers, parts->workers),
 		      share(env->config->limits.user_resolvers, parts->workers));

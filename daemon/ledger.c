@@ -44,7 +44,8 @@ unsigned int ledger_in_all(const struct ledger *ledger, enum quota quota)
 /* A rate is a point in time up to which its user has used it (rate.h). */
 static bool recovered(const struct ledger_account *account, uint64_t now_us)
 {
-	return account->request_rate <= now_us && account->records.rate <= now_us;
+	return account->request_rate <= now_us && account->records.rate <= now_us &&
+	       account->barred_until_us <= now_us;
 }
 
 /* Whether somebody else may have this account. */
@@ -92,6 +93,7 @@ unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us)
 		account->known = true;
 		account->request_rate = account->records.rate = 0;
 		account->records.suppressed = 0;
+		account->crashes = 0;
 	}
 	account->connections++;
 	return at;
@@ -113,9 +115,24 @@ unsigned int ledger_seat(struct ledger *ledger)
 	return LEDGER_SEATS;
 }
 
+void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us)
+{
+	unsigned int at_work = ledger->at_work[seat];
+	struct ledger_account *account = &ledger->accounts[at_work - 1];
+	uint64_t bar_us = LEDGER_BAR_MAX_US;
+
+	/* A worker that went astray may have written anything. */
+	if (!at_work || at_work > LEDGER_ACCOUNTS)
+		return;
+	if (account->crashes < 16)
+		bar_us = LEDGER_BAR_MIN_US << account->crashes++;
+	account->barred_until_us = now_us + (bar_us < LEDGER_BAR_MAX_US ? bar_us : LEDGER_BAR_MAX_US);
+}
+
 void ledger_leave(struct ledger *ledger, unsigned int seat)
 {
 	assert(ledger->seated[seat]);
+	ledger->at_work[seat] = 0;
 	for (enum quota quota = 0; quota < N_QUOTAS; quota++) {
 		for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
 			ledger->taken[i][quota][seat] = 0;

@@ -20,6 +20,11 @@
 #define LEDGER_ACCOUNTS 4096
 #define LEDGER_NO_ACCOUNT LEDGER_ACCOUNTS
 
+/* At whose work a worker was lost has no more of it done for a while, twice as long each time: others
+ * lose their requests with it. The longest is what sshd(8) makes of a crash, too. */
+#define LEDGER_BAR_MIN_US UINT64_C(1000000)
+#define LEDGER_BAR_MAX_US UINT64_C(90000000)
+
 enum quota {
 	QUOTA_REQUESTS,		/* under way */
 	QUOTA_UNDELIVERED,	/* sockets handed over that their caller has not taken yet */
@@ -40,10 +45,13 @@ struct ledger {
 		unsigned int connections;	/* the supervisor alone has to do with this */
 		_Atomic uint64_t request_rate;	/* see rate.h */
 		struct record_share records;
+		unsigned int crashes;		/* workers that died at this user's work */
+		_Atomic uint64_t barred_until_us;
 	} accounts[LEDGER_ACCOUNTS];
 	_Atomic unsigned int taken[LEDGER_ACCOUNTS][N_QUOTAS][LEDGER_SEATS];
 	_Atomic unsigned int in_all[N_QUOTAS][LEDGER_SEATS];
 	_Atomic bool seated[LEDGER_SEATS];
+	_Atomic unsigned int at_work[LEDGER_SEATS]; /* on whose behalf: account + 1; 0: nobody's */
 };
 
 /* NULL: no memory. */
@@ -60,6 +68,8 @@ void ledger_close(struct ledger *ledger, unsigned int account);
 
 /* A place for one worker; LEDGER_SEATS: there is none. */
 unsigned int ledger_seat(struct ledger *ledger);
+/* Its worker was lost by what it did: at whose work, he is barred for a while. */
+void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us);
 /* Its worker has ended: what it had taken is given back. */
 void ledger_leave(struct ledger *ledger, unsigned int seat);
 

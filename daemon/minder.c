@@ -162,6 +162,17 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	return minder;
 }
 
+/* Whether it died of what it did, and not by somebody's hand. */
+static bool died_of_work(const struct minder *minder, int status)
+{
+	static const int signals[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP };
+
+	for (size_t i = 0; i < array_size(signals); i++)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == signals[i])
+			return true;
+	return minder->hung;
+}
+
 /* Why it was lost, where that is something to tell. */
 static void tell_end(struct minder *minder, int status)
 {
@@ -178,18 +189,26 @@ static void tell_end(struct minder *minder, int status)
 			   WEXITSTATUS(status));
 }
 
-struct minder *minder_free(struct minder *minder)
+static void bury(struct minder *minder)
 {
 	int status;
 
+	if (minder->pid <= 0)
+		return;
+	kill(minder->pid, SIGKILL);
+	if (waitpid(minder->pid, &status, 0) != minder->pid)
+		return;
+	tell_end(minder, status);
+	if (died_of_work(minder, status))
+		ledger_bar(minder->household->ledger, minder->seat, clock_us());
+}
+
+struct minder *minder_free(struct minder *minder)
+{
 	if (!minder)
 		return NULL;
 	list_leave(&minder->link);
-	if (minder->pid > 0) {
-		kill(minder->pid, SIGKILL);
-		if (waitpid(minder->pid, &status, 0) == minder->pid)
-			tell_end(minder, status);
-	}
+	bury(minder);
 	while (!list_empty(&minder->connections))
 		refuse(minder, list_first(&minder->connections, struct connection, link),
 		       PROTO_INTERNAL_ERROR, "the worker that served this connection was lost");
@@ -209,6 +228,7 @@ bool minder_ping(struct minder *minder)
 	if (minder->pings++ >= most) {
 		log_line(minder->household->log, LOG_ERR, "worker %d does not answer: it is killed",
 			 minder->pid);
+		minder->hung = true;
 		kill(minder->pid, SIGKILL); /* its channel will tell */
 	}
 	say(minder, WORD_PING);

@@ -32,7 +32,7 @@ struct minder {
 	int channel;
 	ev_io heard;
 	bool ready;			/* it has begun */
-	bool draining;
+	bool draining, hung;
 	unsigned int pings;		/* that were not answered */
 	struct list connections;
 	unsigned int n_connections;

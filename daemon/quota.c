@@ -61,6 +61,20 @@ static enum proto_error take(struct charge *charge, const struct env *env, unsig
 	__builtin_unreachable();
 }
 
+static enum proto_error check_barred(const struct env *env, unsigned int account,
+				     struct proto_status *status)
+{
+	uint64_t until_us = env->book->ledger->accounts[account].barred_until_us, now_us = clock_us();
+
+	if (until_us <= now_us)
+		return PROTO_OK;
+	proto_status_set(status, PROTO_BUSY, PROTO_STAGE_POLICY, 0,
+			 "a worker has crashed at a request of this user: no more for %u s",
+			 (unsigned int)((until_us - now_us) / 1000000 + 1));
+	status->retry = true;
+	return status->error;
+}
+
 static enum proto_error check_rate(const struct env *env, unsigned int account,
 				   struct proto_status *status)
 {
@@ -92,8 +106,10 @@ static enum proto_error check_undelivered(const struct env *env, unsigned int ac
 enum proto_error quota_admit(struct charge *charge, const struct env *env, unsigned int account,
 			     unsigned int of_user, struct proto_status *status)
 {
-	enum proto_error error = check_rate(env, account, status);
+	enum proto_error error = check_barred(env, account, status);
 
+	if (error == PROTO_OK)
+		error = check_rate(env, account, status);
 	if (error == PROTO_OK)
 		error = check_undelivered(env, account, status);
 	if (error != PROTO_OK)

@@ -59,6 +59,8 @@ struct turns_charge turns_charge_begin(struct turns *turns, unsigned int account
 	if (turns->charging)
 		return (struct turns_charge){ 0 };
 	turns->charging = true;
+	if (turns->at_work)
+		*turns->at_work = account + 1;
 	return (struct turns_charge){ turns, user_of(turns, account), turns->clock() };
 }
 
@@ -69,6 +71,8 @@ void turns_charge_end(struct turns_charge *charge)
 	if (!turns)
 		return;
 	turns->charging = false;
+	if (turns->at_work)
+		*turns->at_work = 0;
 	limit_credit(turns, charge->user);
 	charge->user->used_ns = least(charge->user->used_ns + cost(turns, &charge->began),
 				      turns->now_ns + TURNS_DEBT_NS);

@@ -47,6 +47,7 @@ struct turns {
 	uint64_t grain_ns;	/* the clock of processor time ticks so coarsely */
 	uint64_t now_ns;	/* what those have used whose turn it is */
 	bool charging;		/* a charge is open, which covers what is inside it */
+	_Atomic unsigned int *at_work; /* NULL, or to show whose it is: account + 1; 0: nobody's */
 	struct turns_user all[TURNS_USERS];
 	struct list users;	/* turns_user.link */
 	ev_check check;
