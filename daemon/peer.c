@@ -325,9 +325,13 @@ void peer_drain(struct peer *peer)
 
 void peer_end(struct peer *peer)
 {
+	bool idle = !peer->request && proto_writer_idle(&peer->writer);
+
 	peer->last = true;
 	if (peer->request && !peer->answered)
 		request_end(peer->request);
+	else if (idle)
+		last_look(peer);
 	else
 		peer_settle(peer);
 }

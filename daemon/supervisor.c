@@ -182,12 +182,15 @@ static void on_stillborn(struct generation *generation)
 	ev_break(supervisor->household.loop, EVBREAK_ALL);
 }
 
-static void on_room(struct generation *generation)
+static void resume(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = generation->owner;
-
 	if (supervisor->started && !supervisor->stopping)
 		listener_resume(&supervisor->listener);
+}
+
+static void on_room(struct generation *generation)
+{
+	resume(generation->owner);
 }
 
 static void on_kernel_lost(struct generation *generation)
@@ -207,7 +210,7 @@ static void on_over(struct generation *generation)
 
 	generation_free(generation);
 	end_if_over(supervisor);
-	on_room(generation);
+	resume(supervisor);
 }
 
 static const struct generation_callbacks generation_callbacks = {

@@ -294,6 +294,89 @@ static void test_limits(void **state)
 	ledger_free(ledger);
 }
 
+/* An amount grows and shrinks; what would be too much leaves it as it was. */
+static void test_amounts(void **state)
+{
+	struct ledger *ledger = new_ledger();
+	struct book book = new_book(ledger), other = new_book(ledger);
+	struct charge charge = { 0 }, others = { 0 };
+	static const struct {
+		unsigned int n, of_user, in_all;
+		enum ledger_answer answer;
+		unsigned int left;
+	} steps[] = {
+		{ 10, 10, 10, LEDGER_TAKEN, 10 },
+		{ 11, 10, 99, LEDGER_USER_FULL, 10 },
+		{ 16, 99, 15, LEDGER_FULL, 10 },
+		{ 4, 3, 3, LEDGER_TAKEN, 4 },	/* less is never refused */
+		{ 10, 10, 15, LEDGER_TAKEN, 10 },
+		{ 0, 0, 0, LEDGER_TAKEN, 0 },
+		{ 1, 1, 99, LEDGER_TAKEN, 1 },
+	};
+
+	assert_int_equal(charge_set(&others, &other, 2, QUOTA_MEMORY, 5, 5, 5), LEDGER_TAKEN);
+	for (size_t i = 0; i < array_size(steps); i++) {
+		assert_int_equal(charge_set(&charge, &book, 1, QUOTA_MEMORY, steps[i].n,
+					    steps[i].of_user,
+					    i == 0 ? 15 : steps[i].in_all), steps[i].answer);
+		assert_int_equal(charge.n, steps[i].left);
+		assert_int_equal(charge.book != NULL, steps[i].left != 0);
+		assert_int_equal(ledger_of_user(ledger, 1, QUOTA_MEMORY), steps[i].left);
+		assert_int_equal(ledger_in_all(ledger, QUOTA_MEMORY), steps[i].left + 5);
+	}
+	assert_int_equal(book_balance(&book), 1);
+	charge_give_back(&charge);
+	charge_give_back(&others);
+	expect_empty(ledger);
+	ledger_free(ledger);
+}
+
+/* --- whose work a worker was at when it was lost */
+
+static uint64_t barred_until(const struct ledger *ledger, unsigned int account)
+{
+	return ledger->accounts[account].barred_until_us;
+}
+
+static void test_bars_grow(void **state)
+{
+	struct ledger *ledger = new_ledger();
+	struct book book = new_book(ledger);
+	unsigned int one = ledger_open(ledger, ONE, NOW), two = ledger_open(ledger, TWO, NOW);
+	uint64_t expected = LEDGER_BAR_MIN_US;
+
+	for (unsigned int i = 0; i < 100; i++) {
+		ledger->at_work[book.seat] = one + 1;
+		ledger_bar(ledger, book.seat, NOW + i);
+		assert_int_equal(barred_until(ledger, one), NOW + i + expected);
+		expected = expected * 2 < LEDGER_BAR_MAX_US ? expected * 2 : LEDGER_BAR_MAX_US;
+	}
+	assert_int_equal(barred_until(ledger, two), 0);
+	/* It outlives his connections, and is nobody else's. */
+	ledger_close(ledger, one);
+	assert_int_equal(ledger_open(ledger, ONE, NOW), one);
+	ledger_close(ledger, one);
+	ledger_free(ledger);
+}
+
+static void test_nobody_s_work(void **state)
+{
+	static const unsigned int nobody[] = { 0, LEDGER_ACCOUNTS + 1, ~0U };
+	struct ledger *ledger = new_ledger();
+	struct book book = new_book(ledger);
+
+	for (size_t i = 0; i < array_size(nobody); i++) {
+		ledger->at_work[book.seat] = nobody[i];
+		ledger_bar(ledger, book.seat, NOW);
+	}
+	for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
+		assert_int_equal(barred_until(ledger, i), 0);
+	ledger->at_work[book.seat] = 1;
+	ledger_leave(ledger, book.seat);
+	assert_int_equal(ledger->at_work[book.seat], 0);
+	ledger_free(ledger);
+}
+
 /* --- processes */
 
 #define ROUNDS (RUNNING_ON_VALGRIND ? 300u : 20000u)
@@ -412,6 +495,9 @@ int main(void)
 		cmocka_unit_test(test_a_seat_that_is_left),
 		cmocka_unit_test(test_a_charge_is_given_back_once),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_amounts),
+		cmocka_unit_test(test_bars_grow),
+		cmocka_unit_test(test_nobody_s_work),
 		cmocka_unit_test(test_processes_at_one_limit),
 		cmocka_unit_test(test_a_worker_that_is_killed),
 	};
