@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/ledger.h"
 
+#include "daemon/rate.h"
+
 #include <assert.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -41,10 +43,10 @@ unsigned int ledger_in_all(const struct ledger *ledger, enum quota quota)
 	return sum(ledger->in_all[quota]);
 }
 
-/* A rate is a point in time up to which its user has used it (rate.h). */
 static bool recovered(const struct ledger_account *account, uint64_t now_us)
 {
-	return account->request_rate <= now_us && account->records.rate <= now_us &&
+	return rate_recovered(&account->request_rate, now_us) &&
+	       rate_recovered(&account->records.rate, now_us) &&
 	       account->barred_until_us <= now_us;
 }
 

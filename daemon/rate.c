@@ -34,3 +34,8 @@ bool rate_take(_Atomic uint64_t *state, uint64_t now_us, unsigned int per_second
 							memory_order_relaxed));
 	return true;
 }
+
+bool rate_recovered(const _Atomic uint64_t *state, uint64_t now_us)
+{
+	return (int64_t)(*state - UNITS(now_us)) <= 0;
+}

@@ -21,3 +21,6 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock would not be shared by proce
  */
 bool rate_take(_Atomic uint64_t *state, uint64_t now_us, unsigned int per_second,
 	       unsigned int burst);
+
+/* Whether of what was taken nothing counts any more: the word is as good as 0. */
+bool rate_recovered(const _Atomic uint64_t *state, uint64_t now_us);

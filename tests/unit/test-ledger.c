@@ -2,6 +2,7 @@
 #include "tests/unit/process.h"
 
 #include "daemon/ledger.h"
+#include "daemon/rate.h"
 
 #include <sys/mman.h>
 
@@ -95,14 +96,17 @@ static void keep_by_connection(struct ledger *ledger, unsigned int account)
 	ledger->accounts[account].connections++;
 }
 
+/* One a second is taken: so long it lasts. */
+#define SECOND UINT64_C(1000000)
+
 static void keep_by_request_rate(struct ledger *ledger, unsigned int account)
 {
-	ledger->accounts[account].request_rate = NOW + 1;
+	assert_true(rate_take(&ledger->accounts[account].request_rate, NOW - SECOND + 1, 1, 1));
 }
 
 static void keep_by_record_rate(struct ledger *ledger, unsigned int account)
 {
-	ledger->accounts[account].records.rate = NOW + 1;
+	assert_true(rate_take(&ledger->accounts[account].records.rate, NOW - SECOND + 1, 1, 1));
 }
 
 static void keep_by_charge(struct ledger *ledger, unsigned int account)
@@ -132,8 +136,8 @@ static void test_an_account_that_is_used_again_is_new(void **state)
 	struct ledger *ledger = new_ledger();
 	unsigned int account = ledger_open(ledger, ONE, NOW);
 
-	ledger->accounts[account].request_rate = NOW;
-	ledger->accounts[account].records.rate = NOW - 1;
+	assert_true(rate_take(&ledger->accounts[account].request_rate, NOW - SECOND, 1, 1));
+	assert_true(rate_take(&ledger->accounts[account].records.rate, NOW - 2 * SECOND, 1, 1));
 	ledger->accounts[account].records.suppressed = 5;
 	ledger_close(ledger, account);
 	assert_int_equal(ledger_open(ledger, TWO, NOW), account);
@@ -152,11 +156,11 @@ static void test_rates_outlive_connections(void **state)
 	struct ledger *ledger = new_ledger();
 	unsigned int account = ledger_open(ledger, ONE, NOW);
 
-	ledger->accounts[account].request_rate = NOW + 500;
+	ledger->accounts[account].request_rate = 500;
 	ledger->accounts[account].records.suppressed = 5;
 	ledger_close(ledger, account);
 	assert_int_equal(ledger_open(ledger, ONE, NOW), account);
-	assert_int_equal(ledger->accounts[account].request_rate, NOW + 500);
+	assert_int_equal(ledger->accounts[account].request_rate, 500);
 	assert_int_equal(ledger->accounts[account].records.suppressed, 5);
 	ledger_free(ledger);
 }

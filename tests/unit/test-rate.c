@@ -97,6 +97,20 @@ static void test_clock_read_before(void **state)
 	assert_int_equal(take_all(&word, now + SECOND, 10, 7), 7);
 }
 
+static void test_recovered(void **state)
+{
+	_Atomic uint64_t word = 0;
+	uint64_t now = 3600 * SECOND;
+
+	assert_true(rate_recovered(&word, 0));
+	assert_true(rate_recovered(&word, now));
+	assert_int_equal(take_all(&word, now, 10, 7), 7);
+	assert_false(rate_recovered(&word, now));
+	assert_false(rate_recovered(&word, now + SECOND * 7 / 10 - 1));
+	assert_true(rate_recovered(&word, now + SECOND * 7 / 10 + 1));
+	assert_true(rate_recovered(&word, now + 3600 * 24 * 366 * SECOND));
+}
+
 /* Two that know other figures, on one word. */
 static void test_figures_change(void **state)
 {
@@ -259,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_allowed),
 		cmocka_unit_test(test_figures_at_their_ends),
 		cmocka_unit_test(test_clock_read_before),
+		cmocka_unit_test(test_recovered),
 		cmocka_unit_test(test_figures_change),
 		cmocka_unit_test(test_like_a_bucket),
 		cmocka_unit_test(test_no_drift),
