@@ -132,12 +132,14 @@ static void last_look(struct peer *peer)
 	peer->gone(peer);
 }
 
-/* For the next call. A socket that the caller does not take is no reason to stay when the service
- * ends, but it is one not to make him another. */
+/* For the next call, or to go. A socket that the caller has not taken is no reason to stay when the
+ * service ends, unless there is a call behind it; and that waits for its being taken, as ever. */
 static bool is_ready(const struct peer *peer)
 {
+	bool may_go = peer->draining && !proto_reader_waiting(&peer->reader);
+
 	return proto_writer_idle(&peer->writer) && !peer->request &&
-	       (peer->draining || !untaken_waits(&peer->untaken));
+	       (may_go || !untaken_waits(&peer->untaken));
 }
 
 /* Most of its time a connection waits, and then it has no memory. */
