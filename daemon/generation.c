@@ -40,6 +40,7 @@ static bool fork_one(struct generation *generation)
 		return false;
 	list_append(&generation->minders, &minder->link);
 	generation->present++;
+	generation->forked = true;
 	return true;
 }
 
@@ -210,8 +211,9 @@ unsigned int generation_connections(const struct generation *generation)
 bool generation_ping(struct generation *generation)
 {
 	struct minder *minder;
-	bool well = generation->present == generation->wanted;
+	bool well = generation->present == generation->wanted || generation->forked;
 
+	generation->forked = false;
 	FOR_EACH(minder, generation)
 		well &= minder_ping(minder);
 	return well || generation->draining;
@@ -221,11 +223,14 @@ void generation_drain(struct generation *generation, unsigned int ms)
 {
 	struct ev_loop *loop = generation->household->loop;
 	struct minder *minder;
+	/* Where all were lost just now nobody is there who would end. */
+	bool empty = !generation->present;
 
 	generation->draining = true;
 	ev_timer_stop(loop, &generation->rested);
 	ev_timer_stop(loop, &generation->end);
-	ev_timer_set(&generation->end, ms / 1e3, 0);
+	ev_timer_set(&generation->end, empty ? 0 : ms / 1e3, 0);
+	generation->end.data = empty ? &generation->end : NULL;
 	ev_timer_start(loop, &generation->end);
 	FOR_EACH(minder, generation)
 		minder_drain(minder);

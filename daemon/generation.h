@@ -24,6 +24,7 @@ struct generation {
 	struct kernel kernel;
 	struct list minders;
 	unsigned int wanted, present, ready;
+	bool forked;			/* a worker, since the last ping */
 	double rest;
 	ev_timer rested;		/* and the next is forked */
 	bool draining;
@@ -48,7 +49,8 @@ struct generation *generation_free(struct generation *generation);
  * has had fewest. False: nobody can take it now, and *fd is still the caller's. */
 bool generation_deal(struct generation *generation, int *fd, unsigned int account);
 unsigned int generation_connections(const struct generation *generation);
-/* Once a second. Whether all workers had answered the last one. */
+/* Once a second. Whether all workers had answered the last one; that some were lost is no lack of
+ * answers as long as they are replaced. */
 bool generation_ping(struct generation *generation);
 /* No new callers; what is under way has so long, 0: ends now. */
 void generation_drain(struct generation *generation, unsigned int ms);

@@ -222,7 +222,7 @@ struct minder *minder_free(struct minder *minder)
 
 bool minder_ping(struct minder *minder)
 {
-	bool well = minder->ready && !minder->pings;
+	bool well = !minder->pings; /* or it was born just now */
 	unsigned int most = minder->ready ? MINDER_PINGS_MAX : MINDER_BIRTH_PINGS_MAX;
 
 	if (minder->pings++ >= most) {

@@ -57,7 +57,7 @@ struct minder *minder_free(struct minder *minder);
 /* Takes over fd, a caller's connection that ledger_open() has counted. False: it could not be dealt
  * to this worker, and *fd is still the caller's. */
 bool minder_deal(struct minder *minder, int *fd, unsigned int account);
-/* Once a second. Whether the worker had answered the last one. */
+/* Once a second. Whether the worker had answered the last one, if there was one. */
 bool minder_ping(struct minder *minder);
 void minder_drain(struct minder *minder);
 /* Callers are told to try again, and the process ends. */

@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+static const char service_ends[] = "the service ends, or is started anew";
+
 /* A socket that is not delivered is shut down, not only closed: nothing may write to it again. */
 static void shut_down_undelivered(struct peer *peer)
 {
@@ -115,16 +117,17 @@ static void watch_time(struct peer *peer, bool busy)
 }
 
 /* What came in before the end of reading is answered, what comes after it the caller cannot send
- * (EPIPE): there is nothing of which he could not know. */
-static void last_look(struct peer *peer)
+ * (EPIPE): there is nothing of which he could not know. No more comes, so what is there has an end.
+ */
+static void last_look(struct peer *peer, const char *why)
 {
 	struct proto_status status;
 
 	shutdown(peer->fd, SHUT_RD);
-	fill(peer);
+	while (!proto_reader_waiting(&peer->reader) && fill(peer) == PROTO_FRAME_OK)
+		;
 	if (proto_reader_waiting(&peer->reader)) {
-		proto_status_set(&status, PROTO_BUSY, PROTO_STAGE_NONE, 0,
-				 "the service ends, or is started anew");
+		proto_status_set(&status, PROTO_BUSY, PROTO_STAGE_NONE, 0, "%s", why);
 		status.retry = true;
 		calls_refuse(peer, &status);
 		deliver(peer);
@@ -163,7 +166,7 @@ void peer_settle(struct peer *peer)
 	if (ready && waiting)
 		turn_wait(&peer->turn);
 	else if (ready && peer->draining && peer->called)
-		return last_look(peer);
+		return last_look(peer, service_ends);
 	else if (ready)
 		rest(peer);
 	watch_time(peer, !ready || waiting);
@@ -248,10 +251,13 @@ static void on_taken(struct untaken *untaken)
 	peer_settle(container_of(untaken, struct peer, untaken));
 }
 
+/* What has just come in may still be waiting for its turn to be read. */
 static void on_reading_late(EV_P_ ev_timer *timer, int events)
 {
 	struct peer *peer = container_of(timer, struct peer, reading);
 
+	if (is_ready(peer))
+		return last_look(peer, "the call came too late, or could not be read in time");
 	peer->gone(peer);
 }
 
@@ -327,13 +333,11 @@ void peer_drain(struct peer *peer)
 
 void peer_end(struct peer *peer)
 {
-	bool idle = !peer->request && proto_writer_idle(&peer->writer);
-
-	peer->last = true;
+	peer->draining = peer->last = true;
 	if (peer->request && !peer->answered)
 		request_end(peer->request);
-	else if (idle)
-		last_look(peer);
+	else if (is_ready(peer))
+		last_look(peer, service_ends);
 	else
 		peer_settle(peer);
 }

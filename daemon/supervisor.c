@@ -100,12 +100,15 @@ static void retire(struct supervisor *supervisor, struct generation *generation,
 	generation_drain(generation, ms);
 }
 
-/* ms: what is under way has so long. Who is not accepted yet waits for the next service. */
+/* ms: what is under way has so long. Who is not accepted yet waits for the next service; who was,
+ * and whom no worker could take yet, is told to come again. */
 static void stop(struct supervisor *supervisor, unsigned int ms)
 {
 	if (!supervisor->stopping)
 		sd_notify(0, "STOPPING=1");
 	supervisor->stopping = true;
+	if (supervisor->listener.held >= 0)
+		refuse(&supervisor->listener.held, "the service ends, or is started anew");
 	listener_stop(&supervisor->listener);
 	supervisor->next = generation_free(supervisor->next);
 	if (supervisor->current)
@@ -343,7 +346,7 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 	struct kernel kernel;
 
 	*supervisor = (struct supervisor){ .config = config, .listening = listening,
-					   .listener.acceptable.fd = -1 };
+					   .listener = { .acceptable.fd = -1, .held = -1 } };
 	supervisor->household.nursery = supervisor->household.watches.epoll = -1;
 	list_init(&supervisor->old);
 	if (listening < 0 || !make_household(supervisor, log, managed))

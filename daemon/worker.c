@@ -89,7 +89,7 @@ static void (*const acts[])(struct worker *worker, const struct word_message *me
 };
 
 /* One a turn, so that those that are being served have their turn, too. Without a supervisor there
- * is nobody to work for. */
+ * is nobody to work for: another one will be started, and callers are told to try it. */
 static void on_heard(EV_P_ ev_io *io, int events)
 {
 	struct worker *worker = container_of(io, struct worker, heard);
@@ -100,7 +100,7 @@ static void on_heard(EV_P_ ev_io *io, int events)
 	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n != sizeof(message) || message.word >= array_size(acts))
-		ev_break(EV_A_ EVBREAK_ALL);
+		end(worker, NULL, -1);
 	else
 		acts[message.word](worker, &message, fd);
 }
