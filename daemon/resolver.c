@@ -13,6 +13,9 @@ static void run_waiting(struct resolver *resolver);
 static void on_room(EV_P_ ev_io *io, int events)
 {
 	ev_io_stop(EV_A_ io);
+	/* The loop has no memory to watch it: the end of another look-up is waited for instead. */
+	if (events & EV_ERROR)
+		return;
 	run_waiting(container_of(io, struct resolver, room));
 }
 
@@ -82,8 +85,9 @@ static void on_answer(EV_P_ ev_io *io, int events)
 	struct resolver_answer answer;
 	ssize_t n = -1;
 
-	errno = lookup->sys_errno;
-	if (io->fd >= 0)
+	/* EV_ERROR: the loop has given it up, for want of memory. */
+	errno = events & EV_ERROR ? ENOMEM : lookup->sys_errno;
+	if (io->fd >= 0 && !(events & EV_ERROR))
 		n = recv(io->fd, &answer, sizeof(answer), MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
