@@ -39,8 +39,12 @@ static void deal(struct listener *listener, int fd)
 static void on_acceptable(EV_P_ ev_io *io, int events)
 {
 	struct listener *listener = container_of(io, struct listener, acceptable);
-	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd;
 
+	/* The loop has given it up: no memory to watch it. */
+	if (events & EV_ERROR)
+		return accept_failed(listener, ENOMEM);
+	fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		accept_failed(listener, errno);
 	else

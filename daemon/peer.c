@@ -229,12 +229,14 @@ static void on_intake(struct turn *turn)
 }
 
 /* Some hundred KiB may have come, to be copied and looked through. Where there is nothing the
- * caller has hung up, which waits for no turn. */
+ * caller has hung up, which waits for no turn. EV_ERROR: the loop has no memory to watch him. */
 static void on_readable(EV_P_ ev_io *io, int events)
 {
 	struct peer *peer = container_of(io, struct peer, readable);
 	int n = 0;
 
+	if (events & EV_ERROR)
+		return peer->gone(peer);
 	if (ioctl(io->fd, FIONREAD, &n) < 0 || n == 0)
 		return take(peer);
 	ev_io_stop(EV_A_ io);
@@ -243,7 +245,11 @@ static void on_readable(EV_P_ ev_io *io, int events)
 
 static void on_writable(EV_P_ ev_io *io, int events)
 {
-	peer_settle(container_of(io, struct peer, writable));
+	struct peer *peer = container_of(io, struct peer, writable);
+
+	if (events & EV_ERROR)
+		return peer->gone(peer);
+	peer_settle(peer);
 }
 
 static void on_taken(struct untaken *untaken)

@@ -13,6 +13,9 @@ static void run_waiting(struct resolver *resolver);
 static void on_room(EV_P_ ev_io *io, int events)
 {
 	ev_io_stop(EV_A_ io);
+	/* The loop has no memory to watch it: the end of another look-up is waited for instead. */
+	if (events & EV_ERROR)
+		return;
 	run_waiting(container_of(io, struct resolver, room));
 }
 
@@ -80,12 +83,14 @@ static void on_answer(EV_P_ ev_io *io, int events)
 {
 	struct lookup *lookup = container_of(io, struct lookup, io);
 	struct resolver_answer answer;
+	bool failed = events & EV_ERROR;
 	ssize_t n = -1;
 
-	errno = lookup->sys_errno;
-	if (io->fd >= 0)
+	/* Where it is not run() that says so, it is the loop: no memory to watch for an answer. */
+	errno = lookup->sys_errno ? lookup->sys_errno : ENOMEM;
+	if (!failed)
 		n = recv(io->fd, &answer, sizeof(answer), MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (!failed && n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	take_answer(lookup, &answer, n, errno);
 	lookup->done(lookup);
@@ -101,12 +106,15 @@ static void run(struct lookup *lookup, int process)
 	list_append(&resolver->running, &lookup->link);
 	lookup->running = true;
 	ev_io_set(&lookup->io, process < 0 ? -1 : process, EV_READ);
-	if (process < 0) {
+	if (process < 0)
 		lookup->sys_errno = -process;
-		return ev_feed_event(resolver->loop, &lookup->io, EV_READ);
-	}
-	ev_io_start(resolver->loop, &lookup->io);
-	send(process, lookup->host, strlen(lookup->host), MSG_DONTWAIT | MSG_NOSIGNAL);
+	else if (send(process, lookup->host, strlen(lookup->host),
+		      MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		lookup->sys_errno = errno;
+	if (lookup->sys_errno)
+		ev_feed_event(resolver->loop, &lookup->io, EV_ERROR);
+	else
+		ev_io_start(resolver->loop, &lookup->io);
 }
 
 static bool has_room(const struct resolver *resolver, unsigned int account)

@@ -24,8 +24,20 @@ static void on_ready(EV_P_ ev_io *io, int events)
 {
 	struct watch_set *set = container_of(io, struct watch_set, ready);
 
+	/* The loop has given the set up: no memory to watch it. Without it nothing here would end. */
+	if (events & EV_ERROR) {
+		ev_timer_set(&set->rest, WATCH_REST, 0);
+		return ev_timer_start(EV_A_ &set->rest);
+	}
 	for (unsigned int n = 0; n < WATCH_READY_PER_TURN && set->n && one_ready(set); n++)
 		;
+}
+
+static void on_rested(EV_P_ ev_timer *timer, int events)
+{
+	struct watch_set *set = container_of(timer, struct watch_set, rest);
+
+	ev_io_start(EV_A_ &set->ready);
 }
 
 int watch_set_init(struct watch_set *set, struct ev_loop *loop)
@@ -34,6 +46,7 @@ int watch_set_init(struct watch_set *set, struct ev_loop *loop)
 	if (set->epoll < 0)
 		return -errno;
 	ev_io_init(&set->ready, on_ready, set->epoll, EV_READ);
+	ev_timer_init(&set->rest, on_rested, 0, 0);
 	return 0;
 }
 
@@ -69,6 +82,8 @@ void watch_stop(struct watch *watch)
 		return;
 	epoll_ctl(watch->set->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
 	watch->events = 0;
-	if (--watch->set->n == 0)
-		ev_io_stop(watch->set->loop, &watch->set->ready);
+	if (--watch->set->n)
+		return;
+	ev_io_stop(watch->set->loop, &watch->set->ready);
+	ev_timer_stop(watch->set->loop, &watch->set->rest);
 }

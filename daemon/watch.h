@@ -20,11 +20,15 @@
  */
 #define WATCH_READY_PER_TURN 64
 
+/* Until it is tried again to watch a set for which the kernel had no memory, in seconds. */
+#define WATCH_REST 0.1
+
 /* One for a loop. */
 struct watch_set {
 	struct ev_loop *loop;
 	int epoll;
 	ev_io ready; /* of the set, as long as there is a watch in it */
+	ev_timer rest;
 	unsigned int n;
 };
 

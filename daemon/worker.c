@@ -97,6 +97,10 @@ static void on_heard(EV_P_ ev_io *io, int events)
 	int fd;
 	ssize_t n = channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, &fd);
 
+	/* The loop has given the channel up, for want of memory: a worker that hears nothing is none.
+	 * Its callers are told by the supervisor. */
+	if (events & EV_ERROR)
+		exit(EXIT_FAILURE);
 	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n != sizeof(message) || message.word >= array_size(acts))
