@@ -109,16 +109,24 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
-unit: $(UNIT) $(O)/door.so
+# What scenarios preload or run.
+HELPERS := $(O)/door.so $(O)/derive.so $(O)/scan
+
+$(O)/derive.so: HELPER_LIBS := -Wl,--no-as-needed -lcrypto
+$(O)/door.so $(O)/derive.so: $(O)/%.so: tests/lib/%.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< $(HELPER_LIBS) -ldl
+
+$(O)/scan: tests/lib/scan.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -o $@ $<
+
+unit: $(UNIT) $(HELPERS)
 
 $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/units.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LD_FLAGS) -o $@ $^ $(DAEMON_LIBS)
-
-$(O)/door.so: tests/lib/door.c
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 
 deps:
 	@missing=$$(for p in $(PACKAGES) $(MORE_PACKAGES); do \

@@ -37,6 +37,7 @@ class Conversation(threading.Thread):
         self.dripping = False
         self.raw = b""  # what came up to and with the ClientHello
         self.hello = None
+        self.answer = b""  # the server's first flight
         self.error = None  # what the TLS library said, such as the client's alert
         self.established = threading.Event()
         self.received, self.count, self.digest = bytearray(), 0, hashlib.sha256()
@@ -167,7 +168,7 @@ class Conversation(threading.Thread):
         self._step("hello")
         self.incoming.write(self.raw)
         done = self._advance()
-        answer = self.outgoing.read()
+        self.answer = answer = self.outgoing.read()
         size = hello.first_record(answer)
         self.send(answer[:size])
         self._step("server-hello")
