@@ -70,7 +70,7 @@ def resolving(daemon):
     with names.NameServer(silent=["silent.test"]) as server:
         yield Stage("resolve", {"host": "silent.test", "port": 443},
                     lambda _caller: bool(server.asked),
-                    lambda: not idle_ones & set(daemon.resolvers()))
+                    lambda: not idle_ones <= set(daemon.resolvers()))
 
 
 @contextlib.contextmanager
