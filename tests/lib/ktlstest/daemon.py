@@ -39,6 +39,10 @@ def binary():
     return os.environ.get("KTLSD_BIN") or os.path.join(TOP, "build", "ktlsd")
 
 
+# A worker that has crashed is replaced, and few would notice. Who kills one says so with SIGKILL.
+CRASH = re.compile(r"^worker \d+ was ended by signal (?!9\b)\d+", re.MULTILINE)
+
+
 class Daemon:
     """Starts with the configuration given as text and is ready when the constructor returns.
 
@@ -220,7 +224,8 @@ class Daemon:
         return self.process.wait(EXIT_TIMEOUT)
 
     def close(self):
-        """SIGTERM, status 0, and nothing that a sanitizer or valgrind would have had to say."""
+        """SIGTERM, status 0, no worker that has crashed, and nothing that a sanitizer or valgrind
+        would have had to say."""
         try:
             if self.process.poll() is None:
                 os.kill(self.pid, signal.SIGTERM)
@@ -228,7 +233,7 @@ class Daemon:
             text = self.stderr()
         finally:
             self.abandon()
-        report = REPORT.search(text)
+        report = REPORT.search(text) or (self.clean_exit and CRASH.search(text))
         if report or (self.clean_exit and status != 0):
             what = f"reported {report.group()!r}" if report else f"ended with status {status}"
             tap.fail(f"ktlsd {what}:\n{text[-STDERR_KEPT:]}")
