@@ -114,10 +114,12 @@ def resolvers_have(daemon):
 @test("a worker is sent {number}: it goes on to serve its callers", cases=[
     {"number": number} for number in ("SIGTERM", "SIGINT", "SIGHUP")])
 def signals(daemon, number):
-    workers = daemon.workers()
+    workers, number = daemon.workers(), getattr(signal, number)
     with one_for_each(daemon) as callers, Peer() as peer:
         for pid in workers:
-            os.kill(pid, getattr(signal, number))
+            # A handler that was inherited would write where the supervisor's pipe had been.
+            check_true(bool(daemon.confinement(pid).ignored & 1 << number - 1), "it is ignored")
+            os.kill(pid, number)
         for caller in callers:
             with caller.connect(peer.host, peer.port, trust=trusting("ca")) as reply:
                 check_good(reply)

@@ -257,6 +257,7 @@ class Confinement(typing.NamedTuple):
     uids: tuple         # real, effective, saved, of the file system
     gids: tuple
     groups: tuple       # beside those
+    ignored: int        # signals, from 1 at the lowest bit
 
 
 def confinement(pid):
@@ -272,7 +273,8 @@ def confinement(pid):
                        no_new_privs=fields["NoNewPrivs"] == "1",
                        core=-1 if core == "unlimited" else int(core),
                        uids=_numbers(fields["Uid"]), gids=_numbers(fields["Gid"]),
-                       groups=_numbers(fields["Groups"]))
+                       groups=_numbers(fields["Groups"]),
+                       ignored=int(fields["SigIgn"], 16))
 
 
 def _numbers(text):
