@@ -185,7 +185,7 @@ static void on_stillborn(struct generation *generation)
 	ev_break(supervisor->household.loop, EVBREAK_ALL);
 }
 
-static void resume(struct supervisor *supervisor)
+static void accept_more(struct supervisor *supervisor)
 {
 	if (supervisor->started && !supervisor->stopping)
 		listener_resume(&supervisor->listener);
@@ -193,7 +193,7 @@ static void resume(struct supervisor *supervisor)
 
 static void on_room(struct generation *generation)
 {
-	resume(generation->owner);
+	accept_more(generation->owner);
 }
 
 static void on_kernel_lost(struct generation *generation)
@@ -213,7 +213,7 @@ static void on_over(struct generation *generation)
 
 	generation_free(generation);
 	end_if_over(supervisor);
-	resume(supervisor);
+	accept_more(supervisor);
 }
 
 static const struct generation_callbacks generation_callbacks = {

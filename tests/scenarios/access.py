@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from ktlstest import names
-from ktlstest.asking import AT_ONCE, PATIENCE, check_descriptors, check_good, trusting
+from ktlstest.asking import AT_ONCE, PATIENCE, check_descriptors, check_good, trusting, wait_rested
 from ktlstest.daemon import TOP, Daemon
 from ktlstest.expect import check_connected, check_error, check_invalid
 from ktlstest.peer import Peer
@@ -315,7 +315,7 @@ def settle_at_good(ktlsd):
     try:
         with Peer(host=GOOD) as peer:
             check_good(ktlsd.connect(GOOD, peer.port, timeoutMs=PATIENCE, trust=trusting("ca", name="server.test")))
-        wait_until(ktlsd.resolvers, 5, "a resolver")
+        wait_rested(ktlsd)
         wait_until(lambda: ktlsd.callers() == 0, 5, "the end of the connection")
     except BaseException:
         ktlsd.abandon()

@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple
 from ktlstest import names
 from ktlstest.asking import (GONE, PATIENCE, SLOWNESS, ask, check_descriptors, check_good,
                              settle, trusting)
-from ktlstest.daemon import Daemon
+from ktlstest.daemon import PER_CALLER, Daemon
 from ktlstest.expect import check_timed_out
 from ktlstest.peer import STEPS, Blackhole, Peer, Plan
 from ktlstest.tap import (check_equal, check_raises, check_true, main, test,
@@ -39,22 +39,27 @@ def readable(sock):
     return bool(select.select([sock], [], [], 0)[0])
 
 
+def is_held(daemon):
+    """The connection, and nothing else."""
+    return daemon.fd_count() == daemon.fds_at_rest + PER_CALLER
+
+
+def is_let_go(daemon):
+    return daemon.fd_count() == daemon.fds_at_rest
+
+
 @contextlib.contextmanager
 def idle(daemon):
     """Connected, and a call was answered."""
     def start(caller, _parameters):
         with caller.call("org.varlink.service.GetInfo"):
             pass
-    held = daemon.fds_at_rest + 1
-    yield Stage("idle", {}, lambda _caller: daemon.fd_count() == held,
-                lambda: daemon.fd_count() < held, start)
+    yield Stage("idle", {}, lambda _caller: is_held(daemon), lambda: is_let_go(daemon), start)
 
 
 @contextlib.contextmanager
 def half_a_message(daemon):
-    held = daemon.fds_at_rest + 1
-    yield Stage("half a message", {}, lambda _caller: daemon.fd_count() == held,
-                lambda: daemon.fd_count() < held,
+    yield Stage("half a message", {}, lambda _caller: is_held(daemon), lambda: is_let_go(daemon),
                 lambda caller, _parameters: caller.send(b'{"method":"io.ktlsd.Conn'))
 
 
@@ -65,7 +70,7 @@ def resolving(daemon):
     with names.NameServer(silent=["silent.test"]) as server:
         yield Stage("resolve", {"host": "silent.test", "port": 443},
                     lambda _caller: bool(server.asked),
-                    lambda: not idle_ones & set(daemon.resolvers()))
+                    lambda: not idle_ones <= set(daemon.resolvers()))
 
 
 @contextlib.contextmanager

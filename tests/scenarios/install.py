@@ -3,6 +3,7 @@
 """The kernel refuses, at every step and in every way: nobody gets a socket, nothing is ever in clear on the wire, and the error says
 what was refused and how."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -16,6 +17,7 @@ from ktlstest.peer import Peer
 from ktlstest.sniff import Sniffer
 from ktlstest.tap import check_equal, check_true, main, test, wait_until
 
+NOBODY = 65534
 CALLS = ("TCP_ULP", "TLS_TX", "TLS_RX", "get_TLS_TX", "get_TLS_RX", "get_TCP_ULP")
 ERRNOS = ("ENOENT", "EBUSY", "ENOMEM", "EINVAL", "ENOTCONN", "EPERM")
 
@@ -25,28 +27,28 @@ class Door(Daemon):
 
     def __init__(self):
         self.orders = f"/tmp/door.{os.getpid()}"
-        self.say("")
+        door.order(self.orders)
         super().__init__(env=door.environment(self.orders))
         settle(self)
 
     def say(self, text):
-        with open(self.orders, "w", encoding="ascii") as file:
-            file.write(text)
+        door.order(self.orders, text)
 
 
 def ask_refused(ktlsd, peer, call, number):
     """One request with the door told; whatever socket comes back, the canary is written to it."""
     canary = os.urandom(16).hex().encode()
-    with Sniffer(peer.port) as sniffer:
+    with Sniffer(peer.port) as sniffer, contextlib.ExitStack() as stack:
         ktlsd.say(f"{call} {number}")
         try:
-            reply = ask(ktlsd, peer, trust=trusting("ca"))
+            reply = stack.enter_context(ask(ktlsd, peer, trust=trusting("ca")))
         finally:
             ktlsd.say("")
         for fd in reply.fds:
             os.write(fd, canary)
         check_gone(peer)
         sniffer.assert_absent(canary)
+        stack.pop_all()
     return reply
 
 
@@ -138,12 +140,6 @@ def loaded():
         return "tls" in [line.split()[0] for line in file]
 
 
-def capabilities(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        lines = dict(line.rstrip("\n").split(":\t", 1) for line in file)
-    return lines
-
-
 @test("tls.ko absent, started without privilege: the error says so, and how to mend it")
 def without_module(ktlsd):
     modules("-r", "tls")
@@ -172,13 +168,10 @@ def as_root(ktlsd):
         check_good(ask(daemon, peer, trust=trusting("ca")))
         check_true(loaded(), "tls.ko is there")
         for pid in daemon.pids():
-            status = capabilities(pid)
-            check_equal(set(status["Uid"].split("\t")), {"65534"}, f"uids of {pid}")
-            check_equal(set(status["Gid"].split("\t")), {"65534"}, f"gids of {pid}")
-            check_equal(status["Groups"].strip(), "", f"groups of {pid}")
-            for which in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
-                check_equal(int(status[which], 16), 0, f"{which} of {pid}")
-            check_equal(status["NoNewPrivs"], "1", f"NoNewPrivs of {pid}")
+            rights = daemon.confinement(pid)
+            check_equal((rights.uids, rights.gids, rights.groups), ((NOBODY,) * 4, (NOBODY,) * 4, ()),
+                        f"users and groups of {pid}")
+            check_equal((rights.capabilities, rights.no_new_privs), (0, True), f"privileges of {pid}")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ file = os.fstat(2)
 os.environ["JOURNAL_STREAM"] = f"{file.st_dev}:{file.st_ino}"
 os.execv(sys.argv[1], sys.argv[1:])
 """
+CONFIG = f"[Limits]\nUserRecordsBurst={2 * MANY}\n"
 CLOSED_PORT = ("127.0.0.1", 1)
 
 
@@ -50,7 +51,7 @@ class Service:
             subprocess.run(["mount", "-t", "cgroup2", "none", CGROUPS], check=True)
         self.journald = None
         self.start_journald()
-        self.daemon = Daemon(prefix=[sys.executable, "-c", WRAPPER])
+        self.daemon = Daemon(CONFIG, prefix=[sys.executable, "-c", WRAPPER])
 
     def start_journald(self):
         for name in ("socket", "stdout", "io.systemd.journal"):
@@ -110,7 +111,8 @@ def done(service):
         }, "the entry's fields")
     check_equal((entry["PRIORITY"], entry["MESSAGE_ID"]), ("6", DONE), "priority and id")
     check_true(entry["MESSAGE"].startswith(f"uid {os.getuid()}: {peer.host} port"), entry["MESSAGE"])
-    check_equal((entry["_COMM"], entry["_TRANSPORT"]), ("ktlsd", "journal"), "who wrote it, and how")
+    check_equal((entry["_COMM"], entry["_TRANSPORT"]), ("ktlsd-worker", "journal"),
+                "who wrote it, and how")
 
 
 @test("a request that failed is one entry, which tells why, and nothing of the CA")

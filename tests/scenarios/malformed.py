@@ -161,14 +161,18 @@ def nested(depth):
 
 
 def peak(daemon):
-    """KiB of the daemon's peak since it was last reset."""
-    with open(f"/proc/{daemon.pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])
+    """KiB of the peaks of the supervisor and of all workers since they were last reset."""
+    total = 0
+    for pid in (daemon.pid, *daemon.workers()):
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            total += int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])
+    return total
 
 
 def reset_peak(daemon):
-    with open(f"/proc/{daemon.pid}/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")
+    for pid in (daemon.pid, *daemon.workers()):
+        with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
     return peak(daemon)
 
 

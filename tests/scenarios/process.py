@@ -13,7 +13,7 @@ import tempfile
 from ktlstest.asking import ask, check_good, trusting
 from ktlstest.daemon import Daemon, binary
 from ktlstest.peer import Peer
-from ktlstest.tap import check_equal, check_in, main, test
+from ktlstest.tap import check_equal, check_in, main, test, wait_until
 
 CORE = "/run/core"
 
@@ -36,6 +36,10 @@ def not_dumpable(value):
             for pid in daemon.pids():
                 owner = os.stat(f"/proc/{pid}/mem").st_uid
                 check_equal(owner, 0, f"who owns the memory of process {pid}")
+            worker = daemon.workers()[0]
+            os.kill(worker, signal.SIGSEGV)
+            wait_until(lambda: f"worker {worker} was ended by signal {signal.SIGSEGV}" in
+                       daemon.stderr(), 5, "the end of a worker")
             check_equal(daemon.kill(signal.SIGSEGV), -signal.SIGSEGV, "how ktlsd ended")
         check_equal(os.path.exists(CORE), False, "whether there is a core")
     finally:

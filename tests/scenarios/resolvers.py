@@ -18,7 +18,7 @@ from ktlstest.peer import Blackhole, Peer, Refusing, client_states
 from ktlstest.tap import check_between, check_equal, check_true, main, test, wait_until
 
 CONNECT = "io.ktlsd.Connect"
-MOST = 4
+MOST = 4  # which workers share; so there is but one here
 STUCK = 100
 CONFIG = f"[Limits]\nResolvers={MOST}\nUserResolvers={MOST}\nResolveTimeoutSec=15\n"
 HOSTS = {"server.test": ["127.0.0.1"]}
@@ -156,7 +156,7 @@ def check_names_served(daemon, peer):
 @test("{name} is killed: literal addresses are served at once, and names soon",
       cases=[{"name": "ktlsd-nursery"}, {"name": "ktlsd-resolver"}, {"name": "ktlsd-keeper"}])
 def killed(_daemon, name):
-    with settle(Daemon(CONFIG)) as daemon, Peer() as peer:
+    with settle(Daemon(CONFIG, workers=1)) as daemon, Peer() as peer:
         for _ in range(1 if name == "ktlsd-keeper" else 3):
             victim, = wait_until(lambda: daemon.resolvers(name), 5, name)
             os.kill(victim, signal.SIGKILL)
@@ -230,7 +230,7 @@ def processes(daemon):
 
 def start():
     names.configure(HOSTS)
-    daemon = settle(Daemon(CONFIG))
+    daemon = settle(Daemon(CONFIG, workers=1))
     daemon.children_at_rest = len(daemon.children())
     return daemon
 

@@ -168,6 +168,16 @@ mode 0660	daemon/endpoint.c	0660
 .Ql nobody	daemon/privileges.c	"nobody"
 SIGTERM	daemon/supervisor.c	SIGTERM
 SIGINT	daemon/supervisor.c	SIGINT
+SIGHUP	daemon/supervisor.c	SIGHUP
+RELOADING=1	daemon/supervisor.c	RELOADING=1
+WATCHDOG=1	daemon/supervisor.c	WATCHDOG=1
+STATUS=	daemon/supervisor.c	STATUS=
+ktlsd-worker	daemon/worker.c	"ktlsd-worker"
+ktlsd-resolver	daemon/nursery.c	"ktlsd-resolver"
+for five seconds	daemon/minder.h	MINDER_PINGS_MAX 5$
+each second	daemon/supervisor.c	PULSE 1.0
+up to half a second	daemon/generation.h	GENERATION_REST_MAX 0.5$
+the 4096 of whom	daemon/ledger.h	LEDGER_ACCOUNTS 4096$
 READY=1	daemon/supervisor.c	READY=1
 STOPPING=1	daemon/supervisor.c	STOPPING=1
 ktlsd-nursery	daemon/nursery.c	ktlsd-nursery
@@ -179,6 +189,13 @@ cut to 256 bytes	daemon/log.h	LOG_VALUE_MAX 256
 AllowVerifyNone	daemon/options.def	AllowVerifyNone
 FACTS
 test_that "ktlsd(8): names, modes and signals of the sources" "$work/facts"
+
+# The limits that are spoken of are among the options.
+sed -n 's/^\.Cm \([A-Z][A-Za-z]*\).*/\1/p' $PAGE | sort -u > "$work/spoken-of"
+cut -f 2 "$work/options" | cat - <(echo User) | sort -u > "$work/keys"
+comm -23 "$work/spoken-of" "$work/keys" > "$work/unknown"
+[ "$(grep -c . "$work/spoken-of")" -gt 5 ] || echo "too few keys were found" > "$work/unknown"
+test_that "ktlsd(8): the keys of the configuration that it speaks of" "$work/unknown"
 
 # The shipped file is good as it is and with every setting in force. Its example of a store needs a
 # file, and its rule a group, which comes with the installation.

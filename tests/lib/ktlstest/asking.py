@@ -48,13 +48,18 @@ def check_good(reply, verified_by="chain+name"):
             check_echo(sock)
 
 
+def wait_rested(daemon):
+    """Each worker has an idle resolver: the last that it makes by itself, and that has then closed
+    what it was born with."""
+    wait_until(lambda: len(daemon.resolvers()) == len(daemon.workers()), 5, "resolvers at rest")
+
+
 def settle(daemon):
     """The daemon, after a first request: what is made for that and kept is no leak."""
     try:
         with Peer() as peer:
             check_good(ask(daemon, peer, trust=trusting("ca")))
-        # The last that it makes by itself, and it has then closed what it was born with.
-        wait_until(daemon.resolvers, 5, "a resolver")
+        wait_rested(daemon)
         wait_until(lambda: daemon.callers() == 0, 5, "the end of the connection")
     except BaseException:
         daemon.abandon()

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""ktlsd as a child of the scenario: started, ready, watched, and ended in good order."""
+"""ktlsd as a child of the scenario: started, ready, watched, and ended in good order.
+
+What is started is the supervisor; below it are its workers, and the processes that look up names.
+"""
 
 import contextlib
 import functools
@@ -24,6 +27,7 @@ READY_TIMEOUT = 60.0  # valgrind needs most of it
 EXIT_TIMEOUT = 30.0
 STDERR_KEPT = 4000
 CONNECTED = "03"  # a socket's state in /proc/net/unix
+PER_CALLER = 2  # descriptors of a caller's connection: the worker's and the supervisor's
 
 # What a sanitizer or valgrind writes when it has found something.
 REPORT = re.compile(
@@ -35,15 +39,21 @@ def binary():
     return os.environ.get("KTLSD_BIN") or os.path.join(TOP, "build", "ktlsd")
 
 
+# A worker that has crashed is replaced, and few would notice. Who kills one says so with SIGKILL.
+CRASH = re.compile(r"^worker \d+ was ended by signal (?!9\b)\d+", re.MULTILINE)
+
+
 class Daemon:
     """Starts with the configuration given as text and is ready when the constructor returns.
 
     KTLSD_BIN names another binary, KTLSD_PREFIX a command to run it under; both may be given here
-    as well. `user` is the name of the one to start as.
+    as well. `user` is the name of the one to start as. `workers` is how many there are to be, else
+    KTLSTEST_WORKERS says it, or ktlsd itself.
     """
 
-    def __init__(self, config="", *, prefix=None, user=None, env=None, arguments=(),
+    def __init__(self, config="", *, workers=None, prefix=None, user=None, env=None, arguments=(),
                  clean_exit=True):
+        workers = workers or os.environ.get("KTLSTEST_WORKERS")
         self.clean_exit = clean_exit
         self.pid = None
         self.process = None
@@ -55,7 +65,7 @@ class Daemon:
         self.stderr_path = os.path.join(self.directory, "stderr")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            self._prepare(config, user)
+            self._prepare(config + (f"\n[Service]\nWorkers={workers}\n" if workers else ""), user)
             self._start(prefix, user, env, arguments)
             self._wait_ready()
         except BaseException:
@@ -156,6 +166,15 @@ class Daemon:
         """Those among them that look up names, or would; or others by the name they have."""
         return [pid for pid in self.children() if _command(pid) == name]
 
+    def workers(self):
+        """Those among them that serve callers, the oldest first."""
+        return sorted(self.resolvers("ktlsd-worker"), key=_begun)
+
+    def kept(self):
+        """Those processes that are there whether or not there is anything to do."""
+        return [self.pid, *self.workers(), *self.resolvers("ktlsd-keeper"),
+                *self.resolvers("ktlsd-nursery")]
+
     def pids(self):
         return [self.pid, *self.children()]
 
@@ -193,19 +212,20 @@ class Daemon:
                 os.kill(pid, signal.SIGCONT)
 
     def confinement(self, pid=None):
-        """What the kernel says of the rights of a process, ktlsd's own if no other is named."""
+        """What the kernel says of the rights of a process, the supervisor if no other is named."""
         return confinement(self.pid if pid is None else pid)
 
     # Ending it
 
     def kill(self, number=signal.SIGKILL):
-        """A signal to ktlsd itself; what it does to the exit status is then the scenario's."""
+        """A signal to the supervisor; what it does to the exit status is then the scenario's."""
         self.clean_exit = False
         os.kill(self.pid, number)
         return self.process.wait(EXIT_TIMEOUT)
 
     def close(self):
-        """SIGTERM, status 0, and nothing that a sanitizer or valgrind would have had to say."""
+        """SIGTERM, status 0, no worker that has crashed, and nothing that a sanitizer or valgrind
+        would have had to say."""
         try:
             if self.process.poll() is None:
                 os.kill(self.pid, signal.SIGTERM)
@@ -213,7 +233,7 @@ class Daemon:
             text = self.stderr()
         finally:
             self.abandon()
-        report = REPORT.search(text)
+        report = REPORT.search(text) or (self.clean_exit and CRASH.search(text))
         if report or (self.clean_exit and status != 0):
             what = f"reported {report.group()!r}" if report else f"ended with status {status}"
             tap.fail(f"ktlsd {what}:\n{text[-STDERR_KEPT:]}")
@@ -234,19 +254,31 @@ class Confinement(typing.NamedTuple):
     capabilities: int   # of all sets but the bounding one, which is worth nothing with the next
     no_new_privs: bool
     core: int           # the soft limit in bytes, -1 without one
+    uids: tuple         # real, effective, saved, of the file system
+    gids: tuple
+    groups: tuple       # beside those
+    ignored: int        # signals, from 1 at the lowest bit
 
 
 def confinement(pid):
     fields = {}
     for name in ("status", "limits"):
         with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
-            fields.update(re.findall(r"^([A-Z][\w ]*?)(?::|  )\s*(\S+)", file.read(), re.MULTILINE))
+            fields.update(re.findall(r"^([A-Z][\w ]*?)(?::|  )[ \t]*(.*)", file.read(),
+                                     re.MULTILINE))
     sets = [int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")]
-    core = fields["Max core file size"]
+    core = fields["Max core file size"].split()[0]
     return Confinement(seccomp=int(fields["Seccomp"]),
                        capabilities=functools.reduce(operator.or_, sets),
                        no_new_privs=fields["NoNewPrivs"] == "1",
-                       core=-1 if core == "unlimited" else int(core))
+                       core=-1 if core == "unlimited" else int(core),
+                       uids=_numbers(fields["Uid"]), gids=_numbers(fields["Gid"]),
+                       groups=_numbers(fields["Groups"]),
+                       ignored=int(fields["SigIgn"], 16))
+
+
+def _numbers(text):
+    return tuple(map(int, text.split()))
 
 
 def _sender(ancillary):
@@ -271,6 +303,14 @@ def _stat(pid):
     """The fields of /proc/PID/stat from the state on, behind a name that may contain anything."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         return file.read().rpartition(")")[2].split()
+
+
+def _begun(pid):
+    """When, in ticks since the machine was started; 0: it has ended."""
+    try:
+        return int(_stat(pid)[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def _command(pid):
