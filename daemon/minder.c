@@ -140,7 +140,7 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	struct birth birth = {
 		.setup = setup, .kernel = *kernel, .log = household->log,
 		.ledger = household->ledger, .workers = workers, .nursery = household->nursery,
-		.restarts = household->restarts,
+		.restarts = household->restarts, .kept = minder,
 	};
 
 	if (!minder) {
