@@ -37,6 +37,8 @@ struct birth {
 	int nursery;
 	int channel;
 	bool restarts;		/* the service manager restarts a service that has ended */
+	const void *kept;	/* the supervisor's side of it: no use here, but whoever looks for
+				 * leaks is to find it */
 };
 
 /* In the process that was forked for it. */

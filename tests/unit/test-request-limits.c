@@ -145,6 +145,58 @@ static void test_the_least_and_the_largest_timeout(void **state)
 	run_deinit(&run);
 }
 
+/* --- ended by the service */
+
+static void expect_ended(const struct run *run, enum proto_stage stage)
+{
+	assert_int_equal(run->n_done, 1);
+	assert_int_equal(run->status.error, PROTO_BUSY);
+	assert_int_equal(run->status.stage, stage);
+	assert_int_equal(run->status.sys_errno, 0);
+	assert_true(run->status.retry);
+}
+
+static bool runs(void *stage)
+{
+	return ((struct played_stage *)stage)->running;
+}
+
+/* done comes within, also if the owner frees the request in it; and never again. */
+static void test_ended_in_each_stage(void **state)
+{
+	struct run run;
+
+	for (unsigned int i = 0; i < 2 * N_TIMED; i++) {
+		enum timed which = i / 2;
+
+		run_init(&run);
+		run.free_in_done = i % 2;
+		timed[which].stage->how = NEVER;
+		run_begin(&run, "host.example");
+		run_until(play.loop, runs, timed[which].stage);
+		request_end(run.request);
+		expect_ended(&run, timed[which].name);
+		assert_false(timed[which].stage->running);
+		run_for(play.loop, 0.01);
+		assert_int_equal(run.n_done, 1);
+		run_deinit(&run);
+	}
+}
+
+static void test_ended_before_its_first_turn(void **state)
+{
+	struct run run;
+
+	run_init(&run);
+	run_begin(&run, "host.example");
+	request_end(run.request);
+	expect_ended(&run, PROTO_STAGE_POLICY);
+	run_for(play.loop, 0.01);
+	assert_int_equal(run.n_done, 1);
+	assert_int_equal(play.resolve.starts, 0);
+	run_deinit(&run);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -154,6 +206,8 @@ int main(void)
 		cmocka_unit_test(test_a_stage_s_limit_counts_from_its_start),
 		cmocka_unit_test(test_deadline_of_a_busy_loop),
 		cmocka_unit_test(test_the_least_and_the_largest_timeout),
+		cmocka_unit_test(test_ended_in_each_stage),
+		cmocka_unit_test(test_ended_before_its_first_turn),
 	};
 
 	return cmocka_run_group_tests(tests, play_init, play_deinit);

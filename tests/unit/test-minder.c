@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=kernel_attach,--wrap=tls_new,--wrap=calloc,--wrap=fork */
+#include "tests/unit/household.h"
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+
+static size_t no_memory_for;
+static bool no_process;
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return no_memory_for && n * size == no_memory_for ? NULL : __real_calloc(n, size);
+}
+
+pid_t __wrap_fork(void)
+{
+	return no_process ? errno = EAGAIN, -1 : __real_fork();
+}
+
+/* --- one worker, and who looks after it */
+
+struct scene {
+	struct home home;
+	struct setup *setup;
+	struct minder *minder;
+	unsigned int n_ready, n_gone, n_kernel_lost, n_lost;
+};
+
+static void on_ready(struct minder *minder)
+{
+	((struct scene *)minder->owner)->n_ready++;
+}
+
+static void on_connection_gone(struct minder *minder)
+{
+	((struct scene *)minder->owner)->n_gone++;
+}
+
+static void on_kernel_lost(struct minder *minder)
+{
+	((struct scene *)minder->owner)->n_kernel_lost++;
+}
+
+static void on_lost(struct minder *minder)
+{
+	struct scene *scene = minder->owner;
+
+	scene->n_lost++;
+	scene->minder = minder_free(minder);
+}
+
+static const struct minder_callbacks callbacks = {
+	.ready = on_ready, .connection_gone = on_connection_gone,
+	.kernel_lost = on_kernel_lost, .lost = on_lost,
+};
+
+static struct minder *new_minder(struct scene *scene)
+{
+	return minder_new(&scene->home.household, scene->setup, &(struct kernel){ 0 }, 1, scene,
+			  &callbacks);
+}
+
+static bool is_ready(void *scene)
+{
+	return ((struct scene *)scene)->n_ready;
+}
+
+static bool is_lost(void *scene)
+{
+	return ((struct scene *)scene)->n_lost;
+}
+
+static struct scene *scene_prepare(void)
+{
+	static struct scene scene;
+
+	home_init(&scene.home);
+	scene.setup = setup_of("");
+	scene.n_ready = scene.n_gone = scene.n_kernel_lost = scene.n_lost = 0;
+	return &scene;
+}
+
+static struct scene *scene_begin(struct scene *scene)
+{
+	scene->minder = new_minder(scene);
+	assert_non_null(scene->minder);
+	assert_false(scene->minder->ready);
+	run_until(scene->home.household.loop, is_ready, scene);
+	assert_true(scene->minder->ready);
+	return scene;
+}
+
+static struct scene *scene_new(void)
+{
+	return scene_begin(scene_prepare());
+}
+
+static void scene_free(struct scene *scene)
+{
+	unsigned int n_lost = scene->n_lost;
+
+	scene->minder = minder_free(scene->minder);
+	assert_int_equal(scene->n_lost, n_lost);
+	scene->setup = setup_free(scene->setup);
+	home_deinit(&scene->home);
+}
+
+static struct client *connect_client(struct scene *scene)
+{
+	int fd;
+	struct client *client = home_call(&scene->home, &fd);
+
+	assert_true(minder_deal(scene->minder, &fd, scene->home.account));
+	assert_int_equal(fd, -1);
+	return client;
+}
+
+static int begin_to_wait(struct scene *scene, struct client *client)
+{
+	return begin_request(client, scene->home.peer, &scene->home.address);
+}
+
+static unsigned int requests(const struct scene *scene)
+{
+	return ledger_in_all(scene->home.household.ledger, QUOTA_REQUESTS);
+}
+
+static void expect_logged(struct scene *scene, const char *part)
+{
+	const char *text = home_log(&scene->home);
+
+	if (!strstr(text, part))
+		fail_msg("no %s in: %s", part, text);
+}
+
+/* --- connections */
+
+static bool nobody_is_left(void *scene)
+{
+	return ((struct scene *)scene)->minder->n_connections == 0;
+}
+
+static void test_callers_are_served(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *clients[3];
+
+	for (size_t i = 0; i < array_size(clients); i++)
+		clients[i] = connect_client(scene);
+	for (size_t i = 0; i < 2 * array_size(clients); i++)
+		expect_info(clients[i % 3]);
+	assert_int_equal(scene->minder->n_connections, 3);
+	assert_int_equal(scene->minder->dealt, 3);
+	for (size_t i = 0; i < array_size(clients); i++)
+		client_hang_up(clients[i]);
+	run_until(scene->home.household.loop, nobody_is_left, scene);
+	assert_int_equal(scene->n_gone, 3);
+	assert_true(list_empty(&scene->minder->connections));
+	scene_free(scene);
+}
+
+/* The worker hangs up by itself: after a descriptor that nobody wants, for instance. */
+static void test_the_worker_ends_a_connection(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *client = connect_client(scene);
+
+	client_send(client, "no JSON");
+	run_until(scene->home.household.loop, nobody_is_left, scene);
+	run_until(scene->home.household.loop, client_has_ended, client);
+	assert_int_equal(scene->n_gone, 1);
+	expect_info(connect_client(scene));
+	scene_free(scene);
+}
+
+/* It sleeps, and its channel fills: who has no place in it is still ours. */
+static void test_a_worker_that_takes_no_more(void **state)
+{
+	struct scene *scene = scene_new();
+	struct ledger *ledger = scene->home.household.ledger;
+	unsigned int n = 0, account;
+	int ends[2];
+
+	kill(scene->minder->pid, SIGSTOP);
+	do {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+		account = ledger_open(ledger, getuid(), clock_us());
+		close_fd(&ends[1]);
+	} while (n++ < 10000 && minder_deal(scene->minder, &ends[0], account));
+	assert_true(n > 1 && n < 10000);
+	assert_int_equal(scene->minder->n_connections, n - 1);
+	assert_true(ends[0] >= 0);
+	close_fd(&ends[0]);
+	ledger_close(ledger, account);
+	scene_free(scene);
+}
+
+/* --- a worker is lost */
+
+static void test_killed(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *idle = connect_client(scene), *fresh = connect_client(scene),
+		      *busy = connect_client(scene), *gone = connect_client(scene);
+	int far;
+
+	expect_info(idle);
+	expect_info(gone);
+	far = begin_to_wait(scene, busy);
+	assert_int_equal(requests(scene), 1);
+	client_hang_up(gone);
+	home_log(&scene->home);
+	kill(scene->minder->pid, SIGKILL);
+	run_until(scene->home.household.loop, is_lost, scene);
+	expect_lost(idle);
+	expect_lost(fresh);
+	expect_lost(busy);
+	assert_int_equal(scene->n_lost, 1);
+	assert_int_equal(requests(scene), 0);
+	expect_logged(scene, "signal 9");
+	expect_far_end(far);
+	close_fd(&far);
+	scene_free(scene);
+}
+
+/* Dealt, and not yet received by a worker that dies. */
+static void test_killed_before_it_has_seen_the_caller(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *client;
+
+	kill(scene->minder->pid, SIGSTOP);
+	client = connect_client(scene);
+	client_send(client, GET_INFO);
+	kill(scene->minder->pid, SIGKILL);
+	run_until(scene->home.household.loop, is_lost, scene);
+	expect_lost(client);
+	scene_free(scene);
+}
+
+static void test_dealt_to_a_dead_worker(void **state)
+{
+	struct scene *scene = scene_new();
+	int fd;
+	struct client *client = home_call(&scene->home, &fd);
+
+	kill(scene->minder->pid, SIGKILL);
+	assert_true(wait_for_events(scene->minder->channel, POLLHUP, PATIENCE));
+	assert_false(minder_deal(scene->minder, &fd, scene->home.account));
+	assert_true(fd >= 0);
+	assert_int_equal(scene->minder->n_connections, 0);
+	ledger_close(scene->home.household.ledger, scene->home.account);
+	close_fd(&fd);
+	expect_end(client);
+	run_until(scene->home.household.loop, is_lost, scene);
+	scene_free(scene);
+}
+
+/* The owner has no more use for it. */
+static void test_freed_alive(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *client = connect_client(scene);
+	pid_t pid = scene->minder->pid;
+
+	expect_info(client);
+	assert_null(minder_free(NULL));
+	scene->minder = minder_free(scene->minder);
+	assert_int_equal(parent_of(pid), 0);
+	expect_lost(client);
+	assert_int_equal(scene->n_lost, 0);
+	scene_free(scene);
+}
+
+static void test_stillborn(void **state)
+{
+	struct scene *scene = scene_prepare();
+
+	belief.stillborn = true;
+	scene->minder = new_minder(scene);
+	assert_non_null(scene->minder);
+	run_until(scene->home.household.loop, is_lost, scene);
+	assert_int_equal(scene->n_ready, 0);
+	expect_logged(scene, "has ended with status 1");
+	scene_free(scene);
+}
+
+/* --- pings */
+
+static void test_it_answers(void **state)
+{
+	struct scene *scene = scene_new();
+
+	for (unsigned int i = 0; i < 3 * MINDER_PINGS_MAX; i++) {
+		assert_true(minder_ping(scene->minder));
+		assert_false(scene->minder->pings == 0);
+		while (scene->minder->pings)
+			run_one_turn(scene->home.household.loop);
+	}
+	assert_int_equal(scene->n_ready, 1);
+	assert_int_equal(scene->n_lost, 0);
+	scene_free(scene);
+}
+
+static void test_it_hangs(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *client = connect_client(scene);
+
+	expect_info(client);
+	kill(scene->minder->pid, SIGSTOP);
+	home_log(&scene->home);
+	for (unsigned int i = 0; i < MINDER_PINGS_MAX; i++) {
+		assert_int_equal(minder_ping(scene->minder), i == 0);
+		ev_run(scene->home.household.loop, EVRUN_NOWAIT);
+		assert_int_equal(scene->n_lost, 0);
+	}
+	assert_false(minder_ping(scene->minder));
+	run_until(scene->home.household.loop, is_lost, scene);
+	expect_logged(scene, "does not answer");
+	expect_lost(client);
+	scene_free(scene);
+}
+
+/* It has longer to begin. */
+static void test_it_does_not_begin(void **state)
+{
+	struct scene *scene = scene_prepare();
+
+	scene->minder = new_minder(scene);
+	assert_non_null(scene->minder);
+	kill(scene->minder->pid, SIGSTOP);
+	for (unsigned int i = 0; i < MINDER_BIRTH_PINGS_MAX; i++)
+		assert_int_equal(minder_ping(scene->minder), i == 0);
+	assert_null(strstr(home_log(&scene->home), "does not answer"));
+	assert_false(minder_ping(scene->minder));
+	expect_logged(scene, "does not answer");
+	run_until(scene->home.household.loop, is_lost, scene);
+	scene_free(scene);
+}
+
+/* --- the end */
+
+static void expect_clean_end(struct scene *scene)
+{
+	run_until(scene->home.household.loop, is_lost, scene);
+	assert_string_equal(home_log(&scene->home), "");
+}
+
+static void test_drained(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *idle = connect_client(scene), *fresh = connect_client(scene),
+		      *busy = connect_client(scene);
+	int far;
+
+	expect_info(idle);
+	far = begin_to_wait(scene, busy);
+	home_log(&scene->home);
+	minder_drain(scene->minder);
+	assert_true(scene->minder->draining);
+	expect_end(idle);
+	assert_false(fresh->ended);
+	expect_info(fresh);
+	expect_end(fresh);
+	assert_int_equal(scene->n_lost, 0);
+	assert_false(busy->ended);
+	close_fd(&far);
+	expect_message(busy, "io.ktlsd.HandshakeFailed", "");
+	expect_end(busy);
+	run_until(scene->home.household.loop, is_lost, scene);
+	assert_null(strstr(home_log(&scene->home), "worker"));
+	scene_free(scene);
+}
+
+static void test_drained_with_nobody(void **state)
+{
+	struct scene *scene = scene_new();
+
+	home_log(&scene->home);
+	minder_drain(scene->minder);
+	expect_clean_end(scene);
+	scene_free(scene);
+}
+
+static void test_ended(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *idle = connect_client(scene), *busy = connect_client(scene);
+	int far;
+
+	expect_info(idle);
+	far = begin_to_wait(scene, busy);
+	minder_drain(scene->minder);
+	expect_end(idle);
+	minder_end(scene->minder);
+	expect_message(busy, BUSY, RETRY);
+	expect_end(busy);
+	expect_far_end(far);
+	close_fd(&far);
+	run_until(scene->home.household.loop, is_lost, scene);
+	scene_free(scene);
+}
+
+/* --- the kernel */
+
+static void kernel_is_lost(bool restarts)
+{
+	struct scene *scene = scene_prepare();
+	struct client *client;
+	int far;
+
+	belief.attach_errno = ENOENT;
+	scene->home.household.restarts = restarts;
+	scene_begin(scene);
+	client = connect_client(scene);
+	far = begin_to_wait(scene, client);
+	expect_message(client, "io.ktlsd.KernelTlsUnavailable",
+		       restarts ? RETRY : "\"retry\":false");
+	/* It was told before the caller was. */
+	ev_run(scene->home.household.loop, EVRUN_NOWAIT);
+	assert_int_equal(scene->n_kernel_lost, restarts);
+	expect_info(client);
+	close_fd(&far);
+	scene_free(scene);
+}
+
+static void test_the_kernel_is_lost(void **state)
+{
+	kernel_is_lost(true);
+	kernel_is_lost(false);
+}
+
+/* --- what cannot be had */
+
+static unsigned int count_seats(const struct ledger *ledger)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < LEDGER_SEATS; i++)
+		n += ledger->seated[i];
+	return n;
+}
+
+static void expect_no_minder(struct scene *scene)
+{
+	unsigned int seats = count_seats(scene->home.household.ledger);
+	size_t descriptors = count_descriptors();
+
+	home_log(&scene->home);
+	assert_null(new_minder(scene));
+	no_memory_for = 0;
+	no_process = false;
+	expect_logged(scene, "no worker can be started: ");
+	assert_int_equal(count_seats(scene->home.household.ledger), seats);
+	assert_int_equal(count_descriptors(), descriptors);
+}
+
+static void test_no_minder(void **state)
+{
+	struct scene *scene = scene_prepare();
+	struct ledger *ledger = scene->home.household.ledger;
+
+	no_memory_for = sizeof(struct minder);
+	expect_no_minder(scene);
+	no_process = true;
+	expect_no_minder(scene);
+	for (unsigned int i = 0; i < LEDGER_SEATS; i++)
+		ledger_seat(ledger);
+	expect_no_minder(scene);
+	for (unsigned int i = 0; i < LEDGER_SEATS; i++)
+		ledger_leave(ledger, i);
+	scene_free(scene);
+}
+
+/* He is served all the same; but if the worker dies, nobody tells him. */
+static void test_no_memory_for_a_connection(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *client;
+
+	no_memory_for = sizeof(struct connection);
+	client = connect_client(scene);
+	no_memory_for = 0;
+	assert_int_equal(scene->minder->n_connections, 0);
+	expect_info(client);
+	scene_free(scene);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_callers_are_served),
+		cmocka_unit_test(test_the_worker_ends_a_connection),
+		cmocka_unit_test(test_a_worker_that_takes_no_more),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_killed_before_it_has_seen_the_caller),
+		cmocka_unit_test(test_dealt_to_a_dead_worker),
+		cmocka_unit_test(test_freed_alive),
+		cmocka_unit_test(test_stillborn),
+		cmocka_unit_test(test_it_answers),
+		cmocka_unit_test(test_it_hangs),
+		cmocka_unit_test(test_it_does_not_begin),
+		cmocka_unit_test(test_drained),
+		cmocka_unit_test(test_drained_with_nobody),
+		cmocka_unit_test(test_ended),
+		cmocka_unit_test(test_the_kernel_is_lost),
+		cmocka_unit_test(test_no_minder),
+		cmocka_unit_test(test_no_memory_for_a_connection),
+	};
+
+	return cmocka_run_group_tests(tests, household_begin, household_end);
+}
