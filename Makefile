@@ -109,7 +109,12 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
-unit: $(UNIT) $(O)/door.so
+# ktlsd's own objects, and something that has a worker die.
+$(O)/ktlsd-crash: $(call objects,daemon/main.c $(DAEMON) $(PROTO) tests/lib/crash.c)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie $(LD_FLAGS) -Wl,--wrap=access_check -o $@ $^ $(DAEMON_LIBS)
+
+unit: $(UNIT) $(O)/door.so $(O)/ktlsd-crash
 
 $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/units.a
 	@mkdir -p $(@D)
