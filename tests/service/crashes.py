@@ -11,7 +11,7 @@ from ktlstest.asking import trusting
 from ktlstest.daemon import TOP
 from ktlstest.system import SOCKET, System
 from ktlstest.tap import check_between, check_equal, check_true, main, test, wait_until
-from ktlstest.turmoil import AGAIN, DEADLINE, LOST
+from ktlstest.turmoil import AGAIN, DEADLINE, LATE, LOST
 
 CRASHES = 60
 WORKER_LOST = "d78f18c803ec4b6291a8c096685c295b"
@@ -56,7 +56,7 @@ def crashes(_system):
                 check_equal((reply.error, reply.parameters["retry"]),
                             ("io.ktlsd.InternalError", True), f"error and retry of {reply}")
             storm.wait_socket()
-        outcomes = storm.check_end(LOST, AGAIN)
+        outcomes = storm.check_end(LOST, AGAIN, LATE)
     check_between(outcomes["socket"], CRASHES, 1 << 30, "the others' sockets")
     check_equal((system.unit("ktlsd.socket"), system.main_pid(),
                  system.unit("ktlsd.service", "NRestarts")), ("active", pid, "0"),

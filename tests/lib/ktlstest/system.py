@@ -88,6 +88,12 @@ def _setns(fd):
         raise OSError(ctypes.get_errno(), "setns")
 
 
+def connected_to(port):
+    """Whether somebody on this side of the veth has a connection to this port."""
+    return bool(run("ss", "--tcp", "--numeric", "--no-header", "state", "established",
+                    f"dport = {port}").stdout)
+
+
 def peer(*words, **more):
     """A TLS server at its address behind the veth."""
     with inside(NAMESPACE):

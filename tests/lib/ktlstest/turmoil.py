@@ -24,13 +24,14 @@ from ktlstest.users import Process
 
 CONNECT = "io.ktlsd.Connect"
 DEADLINE = 30.0  # seconds that a caller gives a request; nothing here needs them
-HELD = 220
+PACE = 0.05  # seconds between blocks, which are not the load that is measured
 AT_A_TIME = 4
 BLOCK = struct.Struct(">II")
 # How a request may end.
 SOCKET = "socket"
 LOST = "InternalError, retry"
 AGAIN = "Busy, retry"
+LATE = "TimedOut, retry"
 
 
 def serve(report, make_peer):
@@ -150,41 +151,41 @@ def exchange(sock, number, counter):
     check_equal(ktls.recv_exactly(sock, len(data)), data, f"block {counter} of socket {number}")
 
 
-def gather(path, data):
-    """(the sockets, how many a second)"""
+def gather(path, data, count):
+    """(so many sockets, how many a second)"""
     asker, sockets = Asker(path, data), []
     begin = time.monotonic()
-    while len(sockets) < HELD:
-        while len(asker.active) < min(AT_A_TIME, HELD - len(sockets)):
+    while len(sockets) < count:
+        while len(asker.active) < min(AT_A_TIME, count - len(sockets)):
             asker.begin()
         for request in asker.turn(1.0):
             # One that stands still must not become a test that does.
             request.tls.settimeout(DEADLINE)
             sockets.append(request.tls)
-    rate = HELD / (time.monotonic() - begin)
-    check_equal(dict(asker.outcomes), {SOCKET: HELD}, "the outcomes before anything is done")
+    rate = count / (time.monotonic() - begin)
+    check_equal(dict(asker.outcomes), {SOCKET: count}, "the outcomes before anything is done")
     return sockets, rate
 
 
-def hold(report, become, path, data, stop):
+def hold(report, become, path, data, count, stop):
     """Sockets that were handed over carry on: numbered blocks, on one after the other."""
     become()
-    sockets, rate = gather(path, data)
+    sockets, rate = gather(path, data, count)
     report(rate)
     for counter in itertools.count():
         ended = bool(select.select([stop], [], [], 0)[0])
         for number, sock in enumerate(sockets):
             exchange(sock, number, counter)
             if not ended:
-                time.sleep(0.01)  # not the load that is measured here
+                time.sleep(PACE)
         if ended:
             break
     report({"sockets": len(sockets), "rounds": counter})
 
 
 def load(report, become, path, data, rate, stop):
-    """So many requests a second, whatever becomes of them. Reports when each began that got its socket,
-    then all."""
+    """So many requests a second, whatever becomes of them. Reports when each began that
+    got its socket, and then how all ended."""
     become()
     asker, due = Asker(path, data), time.monotonic()
     while not select.select([stop], [], [], 0)[0]:
@@ -204,13 +205,13 @@ class Turmoil:
     """A server, one who holds sockets, and one who asks for more at half the rate at which the first
     got his. make_peer() makes the server, become() callers of the processes that call it."""
 
-    def __init__(self, stack, path, make_peer, become, **parameters):
+    def __init__(self, stack, path, make_peer, become, held=40, **parameters):
         self.stack = stack
         self.stopper = os.pipe()
         stack.callback(lambda: [os.close(fd) for fd in self.stopper])
         host, port = self._start(serve, make_peer).read()
         data = call(host, port, **parameters)
-        self.holder = self._start(hold, become, path, data, self.stopper[0])
+        self.holder = self._start(hold, become, path, data, held, self.stopper[0])
         self.rate = self.holder.read()
         check_true(isinstance(self.rate, float), "there is a rate: sockets were had")
         self.load = self._start(load, become, path, data, self.rate / 2, self.stopper[0])
