@@ -110,7 +110,7 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
 # What scenarios preload or run.
-HELPERS := $(O)/door.so $(O)/derive.so $(O)/scan
+HELPERS := $(O)/door.so $(O)/derive.so $(O)/scan $(O)/ktlsd-crash
 
 $(O)/derive.so: HELPER_LIBS := -Wl,--no-as-needed -lcrypto
 $(O)/door.so $(O)/derive.so: $(O)/%.so: tests/lib/%.c
@@ -120,6 +120,11 @@ $(O)/door.so $(O)/derive.so: $(O)/%.so: tests/lib/%.c
 $(O)/scan: tests/lib/scan.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -o $@ $<
+
+# ktlsd's own objects, and something that has a worker die.
+$(O)/ktlsd-crash: $(call objects,daemon/main.c $(DAEMON) $(PROTO) tests/lib/crash.c)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie $(LD_FLAGS) -Wl,--wrap=access_check -o $@ $^ $(DAEMON_LIBS)
 
 unit: $(UNIT) $(HELPERS)
 

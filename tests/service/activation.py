@@ -17,6 +17,7 @@ from ktlstest.system import MEMBER, SOCKET, STRANGER, System
 from ktlstest.tap import check_between, check_equal, check_in, check_raises, check_true, main, test
 
 TRUST = trusting("ca", name="server.test")
+REQUEST_DONE = "77d73c79ec0a48549088cdb2f2030a47"
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -69,6 +70,10 @@ def capabilities(_system):
 @test("the record of a request has the caller's real uid")
 def real_uid(_system):
     system.wait_journal(rf"\buid {system.uid(MEMBER)}\b.*\b{re.escape(system.PEER)}\b")
+    # As a field, too, which no text of a caller's can pretend to be.
+    found = system.journal(f"KTLSD_UID={system.uid(MEMBER)}", f"KTLSD_HOST={system.PEER}",
+                           f"MESSAGE_ID={REQUEST_DONE}")
+    check_true(found != "", "an entry with the uid as its field")
 
 
 @test("systemd-analyze security: an exposure of 1.3 at most")

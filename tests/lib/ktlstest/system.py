@@ -7,16 +7,19 @@ namespace behind a veth, at PEER.
 
 import contextlib
 import ctypes
+import functools
+import grp
 import os
 import pwd
 import re
+import shutil
 import socket
 import subprocess
 
-from ktlstest import wire
+from ktlstest import turmoil, wire
 from ktlstest.daemon import TOP
 from ktlstest.peer import Peer
-from ktlstest.tap import check_equal, check_true, wait_until
+from ktlstest.tap import check_equal, check_true, note, wait_until
 
 SOCKET = "/run/ktlsd/io.ktlsd"
 DROP_IN = "/etc/ktlsd/ktlsd.conf.d/test.conf"
@@ -85,6 +88,12 @@ def _setns(fd):
         raise OSError(ctypes.get_errno(), "setns")
 
 
+def connected_to(port):
+    """Whether somebody on this side of the veth has a connection to this port."""
+    return bool(run("ss", "--tcp", "--numeric", "--no-header", "state", "established",
+                    f"dport = {port}").stdout)
+
+
 def peer(*words, **more):
     """A TLS server at its address behind the veth."""
     with inside(NAMESPACE):
@@ -138,6 +147,19 @@ def uid(user):
     return pwd.getpwnam(user).pw_uid
 
 
+def gid(group):
+    return grp.getgrnam(group).gr_gid
+
+
+@contextlib.contextmanager
+def storm(**parameters):
+    """Members who ask on and on, and who hold sockets: turmoil.Turmoil."""
+    with contextlib.ExitStack() as stack:
+        made = turmoil.Turmoil(stack, SOCKET, peer, functools.partial(become, MEMBER), **parameters)
+        note(f"{made.rate:.1f} sockets a second; from here on half of it")
+        yield made
+
+
 def unit(name, prop="ActiveState"):
     """A property of one of our units."""
     return systemctl("show", "--value", "--property", prop, name).stdout.strip()
@@ -151,6 +173,22 @@ def processes():
     """All of the service's."""
     with open(CGROUP, encoding="ascii") as file:
         return [int(line) for line in file]
+
+
+def workers():
+    """Those among them that serve callers."""
+    found = []
+    for pid in processes():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+                if file.read() == "ktlsd-worker\n":
+                    found.append(pid)
+    return found
+
+
+def count_journal(message_id):
+    """How many entries of ktlsd's there are of an event (daemon/events.h)."""
+    return len(journal(f"MESSAGE_ID={message_id}").splitlines())
 
 
 def journal(*words):
@@ -185,12 +223,14 @@ def configure(text):
 
 
 class System:
-    """Everything in place, the socket started, nothing asked yet."""
+    """Everything in place, the socket started, nothing asked yet. program: another ktlsd."""
 
-    def __init__(self, config=""):
+    def __init__(self, config="", program=None):
         with open("/proc/1/comm", encoding="ascii") as file:
             check_equal(file.read(), "systemd\n", "process 1, as boot --systemd has it")
         install()
+        if program:
+            shutil.copy(program, "/usr/sbin/ktlsd")
         configure(config)
         add_users()
         add_namespace()
