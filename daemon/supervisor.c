@@ -117,10 +117,8 @@ static void stop(struct supervisor *supervisor, unsigned int ms)
 }
 
 /* A second one of these is in a hurry. */
-static void on_stop_signal(EV_P_ ev_signal *signal, int events)
+static void on_stop_signal(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = signal->data;
-
 	stop(supervisor, supervisor->current ? config_of(supervisor)->limits.stop_ms : 0);
 }
 
@@ -251,9 +249,8 @@ static struct setup *load_anew(struct supervisor *supervisor)
 	return setup;
 }
 
-static void on_hangup(EV_P_ ev_signal *signal, int events)
+static void on_hangup(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = signal->data;
 	struct kernel kernel;
 	struct setup *setup;
 
@@ -286,12 +283,16 @@ static void on_pulse(EV_P_ ev_timer *timer, int events)
 		sd_notify(0, "WATCHDOG=1");
 }
 
-static void watch_signal(struct supervisor *supervisor, ev_signal *watcher, int number,
-			 void (*act)(EV_P_ ev_signal *, int))
+static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+static void on_signal(struct signals *signals, int number)
 {
-	ev_signal_init(watcher, act, number);
-	watcher->data = supervisor;
-	ev_signal_start(supervisor->household.loop, watcher);
+	struct supervisor *supervisor = container_of(signals, struct supervisor, signals);
+
+	if (number == SIGHUP)
+		on_hangup(supervisor);
+	else
+		on_stop_signal(supervisor);
 }
 
 static bool make_household(struct supervisor *supervisor, struct log *log, bool restarts)
@@ -322,14 +323,18 @@ static bool start_nursery(struct supervisor *supervisor)
 	return false;
 }
 
-static void watch_events(struct supervisor *supervisor)
+static bool watch_events(struct supervisor *supervisor)
 {
-	watch_signal(supervisor, &supervisor->terminate, SIGTERM, on_stop_signal);
-	watch_signal(supervisor, &supervisor->interrupt, SIGINT, on_stop_signal);
-	watch_signal(supervisor, &supervisor->hangup, SIGHUP, on_hangup);
+	struct household *household = &supervisor->household;
+
 	ev_timer_init(&supervisor->pulse, on_pulse, PULSE, PULSE);
-	ev_timer_start(supervisor->household.loop, &supervisor->pulse);
+	ev_timer_start(household->loop, &supervisor->pulse);
 	supervisor->watchdog = sd_watchdog_enabled(0, NULL) > 0;
+	if (signals_init(&supervisor->signals, household->loop, signal_numbers,
+			 array_size(signal_numbers), on_signal))
+		return true;
+	log_line(household->log, LOG_ERR, "signals cannot be watched: %s", strerror(errno));
+	return false;
 }
 
 bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const char *config,
@@ -339,16 +344,16 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 	struct kernel kernel;
 
 	*supervisor = (struct supervisor){ .config = config, .listening = listening,
-					   .listener.acceptable.fd = -1 };
+					   .listener.acceptable.fd = -1,
+					   .signals.ready.fd = -1 };
 	supervisor->household.nursery = supervisor->household.watches.epoll = -1;
 	list_init(&supervisor->old);
 	if (listening < 0 || !make_household(supervisor, log, managed))
 		return false;
 	kernel_probe(&kernel);
 	env_log_kernel(&kernel, NULL, log);
-	if (!privileges_drop(log) || !start_nursery(supervisor))
+	if (!privileges_drop(log) || !start_nursery(supervisor) || !watch_events(supervisor))
 		return false;
-	watch_events(supervisor);
 	return add_generation(supervisor, steal_ptr(&mine), &kernel);
 }
 
@@ -363,6 +368,7 @@ void supervisor_deinit(struct supervisor *supervisor)
 	struct household *household = &supervisor->household;
 
 	listener_stop(&supervisor->listener);
+	signals_deinit(&supervisor->signals);
 	close_fd(&supervisor->listening);
 	generation_free(supervisor->next);
 	generation_free(supervisor->current);

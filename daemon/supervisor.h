@@ -8,6 +8,7 @@
 
 #include "daemon/generation.h"
 #include "daemon/listener.h"
+#include "daemon/signals.h"
 
 struct supervisor {
 	struct household household;
@@ -19,7 +20,7 @@ struct supervisor {
 	struct generation *next;	/* becomes that as soon as its workers are ready; or NULL */
 	struct list old;		/* generations that end */
 	bool started, failed, stopping;
-	ev_signal terminate, interrupt, hangup;
+	struct signals signals;
 	ev_timer pulse;			/* pings, and the watchdog */
 	bool watchdog;
 };
