@@ -108,8 +108,10 @@ static void on_heard(EV_P_ ev_io *io, int events)
 	struct word_message message;
 	ssize_t n = channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, NULL);
 
-	/* EV_ERROR: the loop has given the channel up, for want of memory. */
-	if (!(events & EV_ERROR) && (n == -EAGAIN || n == -EINTR))
+	/* The loop has given the channel up, for want of memory. */
+	if (events & EV_ERROR)
+		return minder->callbacks->lost(minder);
+	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n == sizeof(message) && message.word < array_size(acts) && acts[message.word])
 		acts[message.word](minder, &message);
