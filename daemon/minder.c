@@ -11,11 +11,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-static void say(struct minder *minder, enum word word)
+static bool say(struct minder *minder, enum word word)
 {
 	const struct word_message message = { .word = word };
 
-	channel_send(minder->channel, &message, sizeof(message), -1);
+	return channel_send(minder->channel, &message, sizeof(message), -1) == 0;
 }
 
 /* --- connections */
@@ -214,6 +214,8 @@ bool minder_ping(struct minder *minder)
 			 minder->pid);
 		kill(minder->pid, SIGKILL); /* its channel will tell */
 	}
+	if (minder->drain_owed)
+		minder->drain_owed = !say(minder, WORD_DRAIN);
 	say(minder, WORD_PING);
 	return well;
 }
@@ -221,7 +223,7 @@ bool minder_ping(struct minder *minder)
 void minder_drain(struct minder *minder)
 {
 	minder->draining = true;
-	say(minder, WORD_DRAIN);
+	minder->drain_owed = !say(minder, WORD_DRAIN);
 }
 
 void minder_end(struct minder *minder)
