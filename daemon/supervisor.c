@@ -124,14 +124,18 @@ static void on_stop_signal(struct supervisor *supervisor)
 
 /* --- generations */
 
-static void tell_ready(const struct supervisor *supervisor, const char *but)
+/* A manager that has not heard it ends the service, so it is told until it has. */
+static void tell_ready(struct supervisor *supervisor, const char *but)
 {
 	const struct generation *current = supervisor->current;
 	struct proto_status status = { .message = "the kernel takes TLS" };
 
 	if (!kernel_takes_any(&current->kernel))
 		kernel_unavailable(&current->kernel, &status);
-	sd_notifyf(0, "READY=1\nSTATUS=%s%u workers; %s", but, current->wanted, status.message);
+	supervisor->ready_owed = NULL;
+	if (sd_notifyf(0, "READY=1\nSTATUS=%s%u workers; %s", but, current->wanted,
+		       status.message) < 0)
+		supervisor->ready_owed = but;
 }
 
 static void begin_to_serve(struct supervisor *supervisor)
@@ -279,6 +283,8 @@ static void on_pulse(EV_P_ ev_timer *timer, int events)
 		generation_ping(supervisor->next);
 	if (supervisor->current)
 		well = generation_ping(supervisor->current);
+	if (supervisor->ready_owed && supervisor->current)
+		tell_ready(supervisor, supervisor->ready_owed);
 	if (well && supervisor->watchdog)
 		sd_notify(0, "WATCHDOG=1");
 }

@@ -20,6 +20,7 @@ struct supervisor {
 	struct generation *next;	/* becomes that as soon as its workers are ready; or NULL */
 	struct list old;		/* generations that end */
 	bool started, failed, stopping;
+	const char *ready_owed;		/* what tell_ready() could not send; or NULL */
 	struct signals signals;
 	ev_timer pulse;			/* pings, and the watchdog */
 	bool watchdog;
