@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 	struct args args;
 
 	if (!fill_standard_streams())
-		return EXIT_FAILURE;
+		return dprintf(STDERR_FILENO, "/dev/null cannot be opened: %m\n"), EXIT_FAILURE;
 	log_init(&log, STDERR_FILENO);
 	if (!args_parse(&args, argc, argv))
 		return args.exit_status;
