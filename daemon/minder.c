@@ -142,12 +142,15 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	struct minder *minder = calloc(1, sizeof(*minder));
 	struct birth birth = {
 		.setup = setup, .kernel = *kernel, .log = household->log,
-		.ledger = household->ledger, .seat = ledger_seat(household->ledger),
-		.workers = workers, .nursery = household->nursery, .restarts = household->restarts,
+		.ledger = household->ledger, .workers = workers, .nursery = household->nursery,
+		.restarts = household->restarts,
 	};
 
-	if (!minder)
+	if (!minder) {
+		log_line(household->log, LOG_ERR, "no worker can be started: %s", strerror(ENOMEM));
 		return NULL;
+	}
+	birth.seat = ledger_seat(household->ledger);
 	*minder = (struct minder){ .household = household, .channel = -1, .seat = birth.seat,
 				   .born_us = clock_us(), .owner = owner, .callbacks = callbacks };
 	list_init(&minder->link);
