@@ -11,11 +11,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-static void say(struct minder *minder, enum word word)
+static bool say(struct minder *minder, enum word word)
 {
 	const struct word_message message = { .word = word };
 
-	channel_send(minder->channel, &message, sizeof(message), -1);
+	return channel_send(minder->channel, &message, sizeof(message), -1) == 0;
 }
 
 /* --- connections */
@@ -108,8 +108,10 @@ static void on_heard(EV_P_ ev_io *io, int events)
 	struct word_message message;
 	ssize_t n = channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, NULL);
 
-	/* EV_ERROR: the loop has given the channel up, for want of memory. */
-	if (!(events & EV_ERROR) && (n == -EAGAIN || n == -EINTR))
+	/* The loop has given the channel up, for want of memory. */
+	if (events & EV_ERROR)
+		return minder->callbacks->lost(minder);
+	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n == sizeof(message) && message.word < array_size(acts) && acts[message.word])
 		acts[message.word](minder, &message);
@@ -235,6 +237,8 @@ bool minder_ping(struct minder *minder)
 		minder->hung = true;
 		kill(minder->pid, SIGKILL); /* its channel will tell */
 	}
+	if (minder->drain_owed)
+		minder->drain_owed = !say(minder, WORD_DRAIN);
 	say(minder, WORD_PING);
 	return well;
 }
@@ -242,7 +246,7 @@ bool minder_ping(struct minder *minder)
 void minder_drain(struct minder *minder)
 {
 	minder->draining = true;
-	say(minder, WORD_DRAIN);
+	minder->drain_owed = !say(minder, WORD_DRAIN);
 }
 
 void minder_end(struct minder *minder)

@@ -33,6 +33,7 @@ struct minder {
 	ev_io heard;
 	bool ready;			/* it has begun */
 	bool draining, hung;
+	bool drain_owed;		/* there was no memory to tell it so */
 	unsigned int pings;		/* that were not answered */
 	struct list connections;
 	unsigned int n_connections;

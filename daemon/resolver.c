@@ -117,6 +117,17 @@ static void run(struct lookup *lookup, int process)
 		ev_io_start(resolver->loop, &lookup->io);
 }
 
+/* One that waited may have been killed, or never been born: its end says so. */
+static int take_spare(struct resolver *resolver)
+{
+	_cleanup_fd_ int fd = steal_fd(&resolver->spare);
+	char byte;
+
+	if (fd >= 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
 static bool has_room(const struct resolver *resolver, unsigned int account)
 {
 	unsigned int n = 0;
@@ -147,7 +158,7 @@ static void run_waiting(struct resolver *resolver)
 	struct lookup *lookup;
 
 	while ((lookup = next_waiting(resolver))) {
-		int process = steal_fd(&resolver->spare);
+		int process = take_spare(resolver);
 
 		if (process < 0)
 			process = nursery_fork(resolver->nursery);

@@ -175,7 +175,8 @@ static void warm_up(void)
 	tzset();
 }
 
-/* The last step: it takes away what the others need. */
+/* The last step: it takes away what the others need. What the kernel has and does not give, for want
+ * of memory for example, is no reason to do without it. */
 bool sandbox_enter(struct log *log)
 {
 	int r;
@@ -184,12 +185,14 @@ bool sandbox_enter(struct log *log)
 		return false;
 	warm_up();
 	r = landlock_abi() ? landlock_enter() : 0;
-	if (r < 0)
-		log_line(log, LOG_WARNING, "Landlock: %s", strerror(-r));
+	if (r < 0) {
+		log_line(log, LOG_ERR, "Landlock: %s", strerror(-r));
+		return false;
+	}
 	r = has_filters() ? filter_calls() : 0;
 	if (r < 0)
-		log_line(log, LOG_WARNING, "system call filter: %s", strerror(-r));
-	return true;
+		log_line(log, LOG_ERR, "system call filter: %s", strerror(-r));
+	return r == 0;
 }
 
 void sandbox_describe(char text[static SANDBOX_TEXT_MAX])

@@ -14,9 +14,9 @@
 #define SANDBOX_TEXT_MAX 80
 
 /*
- * For good. What the kernel does not have (Landlock, filters of system calls) is done without;
- * where it has it and refuses, that is logged as a warning. False after having logged: the process
- * could be traced, or leave a core, or has kept a capability, and must not go on.
+ * For good. What the kernel does not have (Landlock, filters of system calls) is done without. False
+ * after having logged: the kernel has it and has refused it, for want of memory for example, or the
+ * process could be traced, or leave a core, or has kept a capability. It must not go on.
  *
  * From then on unknown system calls fail with EPERM, and those after which something must be wrong
  * (a program or process started, another's memory) end the process with SIGSYS.

@@ -120,24 +120,25 @@ static void stop(struct supervisor *supervisor, unsigned int ms)
 }
 
 /* A second one of these is in a hurry. */
-static void on_stop_signal(EV_P_ ev_signal *signal, int events)
+static void on_stop_signal(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = signal->data;
-
 	stop(supervisor, supervisor->current ? config_of(supervisor)->limits.stop_ms : 0);
 }
 
 /* --- generations */
 
-static void tell_ready(const struct supervisor *supervisor, const char *but)
+/* A manager that has not heard it ends the service, so it is told until it has. */
+static void tell_ready(struct supervisor *supervisor, const char *but)
 {
 	const struct generation *current = supervisor->current;
 	struct proto_status status = { .message = "the kernel takes TLS" };
 
 	if (!kernel_takes_any(&current->kernel))
 		kernel_unavailable(&current->kernel, &status);
-	sd_notifyf(0, "READY=1\nSTATUS=%s%u workers (%s); %s", but, current->wanted,
-		   supervisor->confinement, status.message);
+	supervisor->ready_owed = NULL;
+	if (sd_notifyf(0, "READY=1\nSTATUS=%s%u workers (%s); %s", but, current->wanted,
+		       supervisor->confinement, status.message) < 0)
+		supervisor->ready_owed = but;
 }
 
 static void begin_to_serve(struct supervisor *supervisor)
@@ -258,9 +259,8 @@ static struct setup *load_anew(struct supervisor *supervisor)
 	return setup;
 }
 
-static void on_hangup(EV_P_ ev_signal *signal, int events)
+static void on_hangup(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = signal->data;
 	struct kernel kernel;
 	struct setup *setup;
 
@@ -289,16 +289,22 @@ static void on_pulse(EV_P_ ev_timer *timer, int events)
 		generation_ping(supervisor->next);
 	if (supervisor->current)
 		well = generation_ping(supervisor->current);
+	if (supervisor->ready_owed && supervisor->current)
+		tell_ready(supervisor, supervisor->ready_owed);
 	if (well && supervisor->watchdog)
 		sd_notify(0, "WATCHDOG=1");
 }
 
-static void watch_signal(struct supervisor *supervisor, ev_signal *watcher, int number,
-			 void (*act)(EV_P_ ev_signal *, int))
+static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+static void on_signal(struct signals *signals, int number)
 {
-	ev_signal_init(watcher, act, number);
-	watcher->data = supervisor;
-	ev_signal_start(supervisor->household.loop, watcher);
+	struct supervisor *supervisor = container_of(signals, struct supervisor, signals);
+
+	if (number == SIGHUP)
+		on_hangup(supervisor);
+	else
+		on_stop_signal(supervisor);
 }
 
 static bool make_household(struct supervisor *supervisor, struct log *log, bool restarts)
@@ -329,14 +335,18 @@ static bool start_nursery(struct supervisor *supervisor)
 	return false;
 }
 
-static void watch_events(struct supervisor *supervisor)
+static bool watch_events(struct supervisor *supervisor)
 {
-	watch_signal(supervisor, &supervisor->terminate, SIGTERM, on_stop_signal);
-	watch_signal(supervisor, &supervisor->interrupt, SIGINT, on_stop_signal);
-	watch_signal(supervisor, &supervisor->hangup, SIGHUP, on_hangup);
+	struct household *household = &supervisor->household;
+
 	ev_timer_init(&supervisor->pulse, on_pulse, PULSE, PULSE);
-	ev_timer_start(supervisor->household.loop, &supervisor->pulse);
+	ev_timer_start(household->loop, &supervisor->pulse);
 	supervisor->watchdog = sd_watchdog_enabled(0, NULL) > 0;
+	if (signals_init(&supervisor->signals, household->loop, signal_numbers,
+			 array_size(signal_numbers), on_signal))
+		return true;
+	log_line(household->log, LOG_ERR, "signals cannot be watched: %s", strerror(errno));
+	return false;
 }
 
 bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const char *config,
@@ -346,16 +356,16 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 	struct kernel kernel;
 
 	*supervisor = (struct supervisor){ .config = config, .listening = listening,
-					   .listener = { .acceptable.fd = -1, .held = -1 } };
+					   .listener = { .acceptable.fd = -1, .held = -1 },
+					   .signals.ready.fd = -1 };
 	supervisor->household.nursery = supervisor->household.watches.epoll = -1;
 	list_init(&supervisor->old);
 	if (listening < 0 || !make_household(supervisor, log, managed))
 		return false;
 	kernel_probe(&kernel);
 	env_log_kernel(&kernel, NULL, log);
-	if (!privileges_drop(log) || !start_nursery(supervisor))
+	if (!privileges_drop(log) || !start_nursery(supervisor) || !watch_events(supervisor))
 		return false;
-	watch_events(supervisor);
 	sandbox_describe(supervisor->confinement);
 	return add_generation(supervisor, steal_ptr(&mine), &kernel);
 }
@@ -371,6 +381,7 @@ void supervisor_deinit(struct supervisor *supervisor)
 	struct household *household = &supervisor->household;
 
 	listener_stop(&supervisor->listener);
+	signals_deinit(&supervisor->signals);
 	close_fd(&supervisor->listening);
 	generation_free(supervisor->next);
 	generation_free(supervisor->current);

@@ -9,6 +9,7 @@
 #include "daemon/generation.h"
 #include "daemon/listener.h"
 #include "daemon/sandbox.h"
+#include "daemon/signals.h"
 
 struct supervisor {
 	struct household household;
@@ -20,7 +21,8 @@ struct supervisor {
 	struct generation *next;	/* becomes that as soon as its workers are ready; or NULL */
 	struct list old;		/* generations that end */
 	bool started, failed, stopping;
-	ev_signal terminate, interrupt, hangup;
+	const char *ready_owed;		/* what tell_ready() could not send; or NULL */
+	struct signals signals;
 	ev_timer pulse;			/* pings, and the watchdog */
 	bool watchdog;
 	char confinement[SANDBOX_TEXT_MAX]; /* of the workers */

@@ -95,14 +95,15 @@ static void on_heard(EV_P_ ev_io *io, int events)
 	struct worker *worker = container_of(io, struct worker, heard);
 	struct word_message message;
 	int fd;
-	ssize_t n = channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, &fd);
+	ssize_t n = events & EV_ERROR ? -ENOMEM :
+		    channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, &fd);
 
-	/* The loop has given the channel up, for want of memory: a worker that hears nothing is none.
-	 * Its callers are told by the supervisor. */
-	if (events & EV_ERROR)
-		exit(EXIT_FAILURE);
 	if (n == -EAGAIN || n == -EINTR)
 		return;
+	/* A worker that hears nothing, for want of memory, is none. Its callers are told by the
+	 * supervisor. */
+	if (n < 0)
+		exit(EXIT_FAILURE);
 	if (n != sizeof(message) || message.word >= array_size(acts))
 		end(worker, NULL, -1);
 	else

@@ -196,7 +196,7 @@ class Daemon:
         return sum(_field(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in self.pids())
 
     def cpu_seconds(self):
-        """Processor time of the daemon and its living children."""
+        """Processor time of the daemon and its children, living or waited for."""
         return sum(_ticks(pid) for pid in self.pids()) / os.sysconf("SC_CLK_TCK")
 
     @contextlib.contextmanager
@@ -337,4 +337,7 @@ def _field(path, name):
 
 
 def _ticks(pid):
-    return sum(map(int, _stat(pid)[11:13]))
+    try:
+        return sum(map(int, _stat(pid)[11:15]))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it has ended meanwhile
