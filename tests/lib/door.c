@@ -2,9 +2,11 @@
 /*
  * A door to the kernel's TLS that says what the test wants, to be preloaded into ktlsd.
  *
- * DOOR names a file that is read at every call. It holds "CALL ERRNO", for example "TLS_TX 16":
+ * DOOR names a file of ORDERS_SIZE bytes, filled up with zeros, which is looked at at every call. It
+ * is mapped when the door is loaded, for a worker of ktlsd can open nothing, and so is to be
+ * overwritten, not replaced. It holds "CALL ERRNO", for example "TLS_TX 16":
  * that call fails with that number and never reaches the kernel. CALL is TCP_ULP, TLS_TX, TLS_RX,
- * or one of these behind "get_": the read-back. An empty file: nothing fails. "TLS_TX 0" and so on:
+ * or one of these behind "get_": the read-back. Zeros: nothing fails. "TLS_TX 0" and so on:
  * the call says that it succeeded, and has not happened. Sockets that are connected to themselves,
  * or to nobody, with which ktlsd finds out what the kernel can do, are left alone: it may do so
  * anew at any request that comes some time after a refusal.
@@ -23,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,6 +34,7 @@
 #endif
 #define N_FDS 4096
 #define INFO_MAX 64
+#define ORDERS_SIZE 64
 
 enum option { ULP, TX, RX, N_OPTIONS };
 static const char *const names[N_OPTIONS] = { "TCP_ULP", "TLS_TX", "TLS_RX" };
@@ -40,6 +44,21 @@ static struct {
 	unsigned char bytes[INFO_MAX];
 	socklen_t size;
 } kept[N_FDS][N_OPTIONS];
+
+static const char *orders;	/* or NULL */
+
+static __attribute__((constructor)) void map_orders(void)
+{
+	const char *path = getenv("DOOR");
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (!path)
+		return;
+	orders = mmap(NULL, ORDERS_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	if (orders == MAP_FAILED)
+		abort();
+	close(fd);
+}
 
 static int option_of(int level, int name)
 {
@@ -61,15 +80,11 @@ static bool connected_to_a_peer(int fd)
 /* Whether this call is to be answered with *error instead of by the kernel. */
 static bool wanted(int at, const char *prefix, int option, int *error)
 {
-	const char *path = getenv("DOOR");
-	char text[64] = "", call[32], name[32];
-	int fd = path && connected_to_a_peer(at) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	char text[ORDERS_SIZE] = "", call[32], name[32];
 
-	if (fd < 0)
+	if (!orders || !connected_to_a_peer(at))
 		return false;
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		abort();
-	close(fd);
+	memcpy(text, orders, sizeof(text) - 1);
 	snprintf(name, sizeof(name), "%s%s", prefix, names[option]);
 	return sscanf(text, "%31s %d", call, error) == 2 && strcmp(call, name) == 0;
 }
