@@ -18,23 +18,41 @@
 
 #define PIECE sizeof(uint64_t)
 #define CHUNK ((size_t)1 << 20)
-#define SLOTS ((size_t)1 << 20)	/* of a hash table that stays nearly empty */
+#define SLOTS_BITS 16
+#define SLOTS ((size_t)1 << SLOTS_BITS)	/* of a hash table that stays nearly empty */
+#define FILTER_BITS 18			/* small enough for the processor's cache */
 
 struct scan {
-	uint64_t *slots;		/* 0: free, and 0 is no piece */
+	uint64_t slots[SLOTS];		/* 0: free, and 0 is no piece */
+	uint8_t filter[(1 << FILTER_BITS) / 8];
 	unsigned char bytes[CHUNK + PIECE];
 	int pid, memory;
 	uint64_t total;
 };
 
-static size_t slot_of(uint64_t piece)
+static uint64_t hash(uint64_t piece)
 {
-	return (size_t)(piece * UINT64_C(0x9e3779b97f4a7c15) >> 44);
+	return piece * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static bool known(const struct scan *scan, uint64_t piece)
+static size_t slot_of(uint64_t piece)
 {
-	if (piece == 0)
+	return (size_t)(hash(piece) >> (64 - SLOTS_BITS));
+}
+
+static uint8_t *filter_of(struct scan *scan, uint64_t piece, uint8_t *bit)
+{
+	uint64_t at = hash(piece) >> (64 - FILTER_BITS);
+
+	*bit = (uint8_t)(1 << at % 8);
+	return &scan->filter[at / 8];
+}
+
+static bool known(struct scan *scan, uint64_t piece)
+{
+	uint8_t bit;
+
+	if (piece == 0 || !(*filter_of(scan, piece, &bit) & bit))
 		return false;
 	for (size_t at = slot_of(piece); scan->slots[at]; at = (at + 1) % SLOTS)
 		if (scan->slots[at] == piece)
@@ -49,16 +67,18 @@ static void read_pieces(struct scan *scan)
 	for (unsigned int n = 0; scanf("%16" SCNx64, &digits) == 1; n++) {
 		uint64_t piece = __builtin_bswap64(digits);
 		size_t at = slot_of(piece);
+		uint8_t bit;
 
 		if (n > SLOTS / 4)
 			abort();
+		*filter_of(scan, piece, &bit) |= bit;
 		while (scan->slots[at])
 			at = (at + 1) % SLOTS;
 		scan->slots[at] = piece;
 	}
 }
 
-static void look_at(const struct scan *scan, uint64_t address, size_t n, const char *name)
+static void look_at(struct scan *scan, uint64_t address, size_t n, const char *name)
 {
 	uint64_t piece;
 
@@ -134,7 +154,7 @@ int main(int argc, char **argv)
 	struct scan *scan = calloc(1, sizeof(*scan));
 	bool good = true;
 
-	if (!scan || !(scan->slots = calloc(SLOTS, sizeof(*scan->slots))))
+	if (!scan)
 		return 1;
 	read_pieces(scan);
 	for (int i = 1; i < argc; i++) {

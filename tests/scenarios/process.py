@@ -47,6 +47,18 @@ def not_dumpable(value):
         set_kernel("fs/suid_dumpable", "0")
 
 
+@test("workers are confined: a filter of system calls, no capability, no way to new privileges")
+def confined():
+    """Started as root, whose capabilities there would be to lose."""
+    with Daemon("[Service]\nWorkers=2\n") as daemon:
+        workers = daemon.resolvers("ktlsd-worker")
+        check_equal(len(workers), 2, "workers")
+        for pid in workers:
+            rights = daemon.confinement(pid)
+            check_equal((rights.seccomp, rights.capabilities, rights.no_new_privs, rights.core),
+                        (2, 0, True, 0), f"rights of worker {pid}")
+
+
 @test("the pipe that takes cores does so")
 def control():
     set_kernel("kernel/core_pattern", f"|/usr/bin/tee {CORE}")

@@ -141,15 +141,16 @@ class Secrets:
         self.read_of = collections.Counter()  # lines, by path
         self.masters = {}  # by the client's random
         self.known = {}  # secret to what it is
-        self.handed_over = 0.0
+        self.sockets = 0
+        self.handed_over = 0.0  # the last of them
 
     def close(self):
         self.keylog.close()
 
     @contextlib.contextmanager
-    def peer(self, *words, **more):
+    def peer(self, *words, make=Peer, **more):
         """A Peer whose secrets are told; at its end they are known here."""
-        with Peer(*words, **more) as peer:
+        with make(*words, **more) as peer:
             peer.context.keylog_filename = self.keylog.name
             try:
                 yield peer
@@ -190,6 +191,7 @@ class Secrets:
     def add_socket(self, sock, peer):
         """One that was just handed over: its keys are those that were derived here."""
         self.handed_over = time.monotonic()
+        self.sockets += 1
         keys = of_socket(sock)
         self.learn(peer)
         for key in keys:
