@@ -165,6 +165,10 @@ class Daemon:
             rows = [line.split() for line in file]
         return len([row for row in rows if row[5] == CONNECTED and row[7:] == [self.socket_path]])
 
+    def table(self):
+        """(name, pid, descriptors) of each of its processes."""
+        return sorted((_command(pid), pid, _descriptors(pid)) for pid in self.pids())
+
     def fd_count(self):
         return sum(map(_descriptors, self.pids()))
 
@@ -175,6 +179,11 @@ class Daemon:
     def pss(self):
         """KiB of proportional set size, in which what they share counts once."""
         return sum(_field(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in self.pids())
+
+    @staticmethod
+    def anonymous(pid):
+        """KiB of a process that are no file's."""
+        return _field(f"/proc/{pid}/smaps_rollup", "Anonymous:")
 
     def cpu_seconds(self):
         """Processor time of the daemon and its living children."""
