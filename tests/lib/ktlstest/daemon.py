@@ -57,7 +57,7 @@ class Daemon:
         try:
             self._prepare(config, user)
             self._start(prefix, user, env, arguments)
-            self._wait_ready()
+            self.wait_ready()
         except BaseException:
             self.abandon()
             raise
@@ -92,8 +92,8 @@ class Daemon:
                 **({} if user is None else {"group": pwd.getpwnam(user).pw_gid,
                                             "extra_groups": []}))
 
-    def _wait_ready(self):
-        """A datagram with READY=1; the kernel says who sent it, which a prefix would hide."""
+    def wait_ready(self):
+        """Also after SIGHUP: a datagram with READY=1; the kernel says who sent it, which a prefix would hide."""
         end = time.monotonic() + READY_TIMEOUT
         while True:
             self.notify.settimeout(0.2)
