@@ -112,7 +112,8 @@ KINDS = {
     "refused": Kind(3, "ConnectFailed connect", "refusing"),
     "no such name": Kind(2, "ResolveFailed resolve", "p256", host="nowhere.test"),
     "forbidden": Kind(2, "NotAuthorized policy", "p256", host="forbidden.test"),
-    "one too many": Kind(2, rf"Busy policy|{SLOW}", "stalling", EC, host="one.test", slow=True),
+    "one too many": Kind(2, rf"Busy policy|{SLOW}", "stalling", {**EC, "name": "server.test"},
+                         host="one.test", slow=True),
     "silent name": Kind(2, SLOW, "p256", host="silent.test", slow=True),
     "silent host": Kind(3, SLOW, "hole", slow=True),
     "silent server": Kind(8, SLOW, "stalling", EC, slow=True),
@@ -345,7 +346,7 @@ class Volume:
         self.daemon, self.chance = daemon, random.Random(1)
         self.stack = contextlib.ExitStack()
         self.outcomes = collections.Counter()
-        self.killed = self.reloads = 0
+        self.killed = self.reloads = self.most_resolvers = 0
         good = self.stack.enter_context(users.Process(light.behave, BUNDLES))
         bad = self.stack.enter_context(users.Process(light.misbehave, ["silent.test"]))
         self.ports = {**good.read(), **bad.read()}
@@ -361,10 +362,9 @@ class Volume:
                 self.killed += 1
         return word
 
-    @staticmethod
-    def _follow(asker_):
+    def _follow(self, asker_):
         while (word := asker_.read()) == GOES_ON:
-            pass
+            self.most_resolvers = max(self.most_resolvers, len(self.daemon.resolvers()))
         return word
 
     def round(self, number, count):
@@ -439,6 +439,8 @@ def volume(daemon):
         check_between(total[outcome], REQUESTS // one_in, REQUESTS, f"times {outcome}")
     note(f"{run.killed} workers killed, {run.reloads} reloads, {run.lost()} requests lost")
     check_between(run.lost(), 0, run.killed * AT_A_TIME * len(UIDS), "requests that were lost")
+    # One is kept by each worker, and those that were killed may still be there for a moment.
+    check_between(run.most_resolvers, 1, 3 * MOST_RESOLVERS, "resolvers at a time")
     check_flat(states[WARM_UP - 1:])
     check_equal(daemon.stderr().count("was ended by signal"), run.killed, "workers that were lost")
 
