@@ -67,7 +67,7 @@ class Daemon:
         try:
             self._prepare(config + (f"\n[Service]\nWorkers={workers}\n" if workers else ""), user)
             self._start(prefix, user, env, arguments)
-            self._wait_ready()
+            self.wait_ready()
         except BaseException:
             self.abandon()
             raise
@@ -102,8 +102,8 @@ class Daemon:
                 **({} if user is None else {"group": pwd.getpwnam(user).pw_gid,
                                             "extra_groups": []}))
 
-    def _wait_ready(self):
-        """A datagram with READY=1; the kernel says who sent it, which a prefix would hide."""
+    def wait_ready(self):
+        """Also after SIGHUP: a datagram with READY=1; the kernel says who sent it, which a prefix would hide."""
         end = time.monotonic() + READY_TIMEOUT
         while True:
             self.notify.settimeout(0.2)
@@ -184,6 +184,10 @@ class Daemon:
             rows = [line.split() for line in file]
         return len([row for row in rows if row[5] == CONNECTED and row[7:] == [self.socket_path]])
 
+    def table(self):
+        """(name, pid, descriptors) of each of its processes."""
+        return sorted((_command(pid), pid, _descriptors(pid)) for pid in self.pids())
+
     def fd_count(self):
         return sum(map(_descriptors, self.pids()))
 
@@ -194,6 +198,11 @@ class Daemon:
     def pss(self):
         """KiB of proportional set size, in which what they share counts once."""
         return sum(_field(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in self.pids())
+
+    @staticmethod
+    def anonymous(pid):
+        """KiB of a process that are no file's."""
+        return _field(f"/proc/{pid}/smaps_rollup", "Anonymous:")
 
     def cpu_seconds(self):
         """Processor time of the daemon and its children, living or waited for."""
