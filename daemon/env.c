@@ -87,7 +87,7 @@ static uint64_t answer_lasts_us(const struct env *env)
 	if (env->kernel_changed || !kernel_takes_any(&env->kernel) ||
 	    kernel_was_hindered(&env->kernel))
 		return ENV_PROBE_INTERVAL_US;
-	return kernel_takes_all(&env->kernel) ? UINT64_MAX : ENV_PROBE_RARELY_US;
+	return UINT64_MAX;
 }
 
 void env_refresh(struct env *env)

@@ -50,12 +50,10 @@ void env_deinit(struct env *env);
 void env_log_kernel(const struct kernel *kernel, const struct kernel *before, struct log *log);
 
 /*
- * Asks the kernel anew where there is reason to. At most once in ENV_PROBE_INTERVAL_US, since
- * asking blocks the loop for as long as some hundred system calls take: it took nothing, or has
- * refused since what it had taken, or could not be asked well. Once in ENV_PROBE_RARELY_US: it
- * lacks a cipher, whose module somebody may load; the kernel looks for that itself, which takes a
- * process.
+ * Asks the kernel anew where there is reason to: it took nothing, or has refused since what it had
+ * taken, or could not be asked well. At most once in ENV_PROBE_INTERVAL_US, since asking blocks the
+ * loop for as long as some hundred system calls take. That it lacks a cipher is no reason: to ask for
+ * that has it look for the module, which takes a process. A reload asks, in the supervisor.
  */
 #define ENV_PROBE_INTERVAL_US 1000000
-#define ENV_PROBE_RARELY_US 60000000
 void env_refresh(struct env *env);

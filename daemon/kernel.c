@@ -346,14 +346,6 @@ bool kernel_takes(const struct kernel *kernel, const struct cipher *cipher)
 	return kernel->ulp_errno == 0 && kernel->cipher_errno[cipher - ciphers] == 0;
 }
 
-bool kernel_takes_all(const struct kernel *kernel)
-{
-	for (size_t i = 0; i < n_ciphers; i++)
-		if (!kernel_takes(kernel, &ciphers[i]))
-			return false;
-	return true;
-}
-
 /* ENOENT: there is no such module. EINVAL: this kernel is older than the cipher. */
 bool kernel_was_hindered(const struct kernel *kernel)
 {

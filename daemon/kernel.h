@@ -27,7 +27,6 @@ bool kernel_probe(struct kernel *kernel);
 
 bool kernel_takes(const struct kernel *kernel, const struct cipher *cipher);
 bool kernel_takes_any(const struct kernel *kernel);
-bool kernel_takes_all(const struct kernel *kernel);
 /* Whether some cipher was refused for a reason that may pass by itself, such as a lack of memory. */
 bool kernel_was_hindered(const struct kernel *kernel);
 

@@ -124,11 +124,6 @@ bool kernel_takes_any(const struct kernel *kernel)
 	return !kernel->ulp_errno;
 }
 
-bool kernel_takes_all(const struct kernel *kernel)
-{
-	return !kernel->ulp_errno && !kernel->cipher_errno[0];
-}
-
 bool kernel_takes(const struct kernel *kernel, const struct cipher *cipher)
 {
 	return !kernel->ulp_errno && !kernel->cipher_errno[cipher - ciphers];
