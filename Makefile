@@ -109,14 +109,14 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
-unit: $(UNIT) $(O)/door.so
+unit: $(UNIT) $(O)/door.so $(O)/starve.so
 
 $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/units.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LD_FLAGS) -o $@ $^ $(DAEMON_LIBS)
 
-$(O)/door.so: tests/lib/door.c
+$(O)/%.so: tests/lib/%.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< -ldl
 

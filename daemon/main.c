@@ -32,6 +32,21 @@ static bool fill_standard_streams(void)
 	return fd >= 0;
 }
 
+/* Where there is no memory libev ends the process. Ours waits for some first: it takes next to nothing, and
+ * the supervisor is not to be lost for a moment's want. */
+static void *allocate_for_loop(void *block, long size)
+{
+	void *made = size ? realloc(block, (size_t)size) : NULL;
+
+	for (int n = 0; size && !made && n < LOOP_PATIENCE_MS; n += LOOP_REST_MS) {
+		poll(NULL, 0, LOOP_REST_MS);
+		made = realloc(block, (size_t)size);
+	}
+	if (!size)
+		free(block);
+	return made;
+}
+
 /* Every caller and every peer costs a descriptor. */
 static bool prepare_process(struct log *log)
 {
@@ -50,21 +65,6 @@ static bool prepare_process(struct log *log)
 static bool is_managed(void)
 {
 	return getenv("LISTEN_FDS") && getenv("NOTIFY_SOCKET");
-}
-
-/* Where there is no memory libev ends the process. Ours waits for some first: it takes next to nothing, and
- * the supervisor is not to be lost for a moment's want. */
-static void *allocate_for_loop(void *block, long size)
-{
-	void *made = size ? realloc(block, (size_t)size) : NULL;
-
-	for (int n = 0; size && !made && n < LOOP_PATIENCE_MS; n += LOOP_REST_MS) {
-		poll(NULL, 0, LOOP_REST_MS);
-		made = realloc(block, (size_t)size);
-	}
-	if (!size)
-		free(block);
-	return made;
 }
 
 /* Takes over setup. */
