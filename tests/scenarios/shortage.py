@@ -225,7 +225,7 @@ def bear(daemon, trace):
         caller.start(GET_INFO)
         wait_until(lambda: trace.injected() or readable(caller.sock), 10 * DEADLINE, "a worker")
         trace.detach()
-        caller.receive().close()
+        await_end(caller)
 
 
 def readable(sock):
