@@ -29,7 +29,8 @@ ONCE = [{}] if HERE or ALL else []
 THERE = [] if HERE else [{}]  # as root of the whole machine
 DEADLINE = 2 * SLOWNESS     # seconds, of a request that is in trouble
 SHORTAGE = 2.0              # seconds, of one that lasts
-MOST_CPU = 0.05             # of a processor
+# Of a processor. The guest counts in hundredths of a second, and its time is not its own.
+MOST_CPU = 0.05 if HERE else 0.25
 WORKERS = 1
 CONFIG = f"[Service]\nWorkers={WORKERS}\n[Limits]\nUserRequests=2\nUserUndelivered=2\n" \
          f"ResolveTimeoutSec={int(1000 * SLOWNESS)}ms\nUserRequestsPerSec=100000\n" \
@@ -55,6 +56,8 @@ FAILS = {
     "landlock_restrict_self": ("ENOMEM",), "seccomp": ("ENOMEM",), "capset": ("ENOMEM",),
     "mremap": ("ENOMEM",), "signalfd4": MAKES_DESCRIPTOR,
 }
+# What is left to the guest, which is slow, is what the kernel does of TLS.
+TRIED = FAILS if HERE or ALL else {call: FAILS[call] for call in ("setsockopt", "getsockopt")}
 # These have nothing to ask for, or nobody could do anything about it. (What brk(2) returns is no
 # error number, so that strace cannot make it fail.)
 NEVER = {
@@ -194,7 +197,7 @@ def fail_each(call, fail, skipped):
 def check_each(calls, fail, skipped=collections.Counter()):
     """fail(call, error, number): whether there was so late a call, and the faults."""
     faults = []
-    for call in filter(FAILS.get, calls):
+    for call in filter(TRIED.get, calls):
         count, found = fail_each(call, fail, skipped[call])
         note(f"{call}: {count} times")
         faults += found
@@ -307,7 +310,7 @@ def check_quiet(daemon, act):
 
 
 def await_end(caller):
-    """A reply or a clean end. None is there yet: nothing."""
+    """A reply or a clean end: which."""
     try:
         with caller.receive() as reply:
             return reply.error or "success"
@@ -341,7 +344,7 @@ def usual_time(errand):
         ("supervisor", "recvmsg", "ENOMEM"), ("worker", "epoll_ctl", "ENOMEM"),
         ("worker", "recvmsg", "ENOMEM"), ("worker", "socket", "EMFILE"),
         ("worker", "getsockopt", "ENOBUFS"), ("worker", "sendmsg", "ENOBUFS"),
-        ("nursery", "recvmsg", "ENOMEM"), ("nursery", "clone", "EAGAIN")) if not HERE])
+        ("nursery", "recvmsg", "ENOMEM"), ("nursery", "clone", "EAGAIN")) if HERE or ALL])
 def lasting(daemon, who, call, error, seconds):
     with errands(daemon) as errand:
         usual = usual_time(errand)
@@ -349,7 +352,8 @@ def lasting(daemon, who, call, error, seconds):
             os.kill(pid, signal.SIGKILL)
         with strace.failing(process(daemon, who), call, error, "1+") as trace, \
                 daemon.caller() as caller:
-            caller.start(CONNECT, errand.target(errand.peer.port))
+            with contextlib.suppress(BrokenPipeError):
+                caller.start(CONNECT, errand.target(errand.peer.port))
             check_quiet(daemon, lambda: wait_all(seconds))
             check_true(daemon.alive(), "ktlsd lives")
             trace.detach()

@@ -167,7 +167,7 @@ def deaths(house):
     {"who": "worker", "what": "connect", "stride": 11}, {"who": "worker", "what": "probe", "stride": 37},
     {"who": "worker", "what": "info", "stride": 1}, {"who": "worker", "what": "malformed", "stride": 1},
     {"who": "supervisor", "what": "connect", "stride": 1},
-    {"who": "supervisor", "what": "reload", "stride": 601}])
+    {"who": "supervisor", "what": "reload", "stride": 2503}])
 def once(house, who, what, stride):
     def act():
         house.ask(what)
