@@ -110,10 +110,10 @@ $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
 # What scenarios preload or run.
-HELPERS := $(O)/door.so $(O)/derive.so $(O)/scan $(O)/ktlsd-crash
+HELPERS := $(O)/door.so $(O)/derive.so $(O)/starve.so $(O)/scan $(O)/ktlsd-crash
 
 $(O)/derive.so: HELPER_LIBS := -Wl,--no-as-needed -lcrypto
-$(O)/door.so $(O)/derive.so: $(O)/%.so: tests/lib/%.c
+$(O)/door.so $(O)/derive.so $(O)/starve.so: $(O)/%.so: tests/lib/%.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -O2 $(WARNINGS) -shared -fPIC -o $@ $< $(HELPER_LIBS) -ldl
 

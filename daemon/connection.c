@@ -58,3 +58,13 @@ struct connection *connection_free(struct connection *connection)
 	free(connection);
 	return NULL;
 }
+
+int connection_give_back(struct connection *connection)
+{
+	int fd = steal_fd(&connection->fd);
+
+	list_leave(&connection->link);
+	watch_stop(&connection->watch);
+	free(connection);
+	return fd;
+}

@@ -31,6 +31,8 @@ struct connection *connection_new(struct watch_set *watches, int fd, struct ledg
 				  void (*gone)(struct connection *));
 /* Takes and returns NULL. */
 struct connection *connection_free(struct connection *connection);
+/* As if it had not been made: the caller has fd again, and the account counts it. */
+int connection_give_back(struct connection *connection);
 
 /* Sends a last message of ours, text with its NUL, as far as the caller has room for it, and ends
  * the connection, also for other holders of it. fd stays the caller's. */

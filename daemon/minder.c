@@ -59,19 +59,23 @@ static void on_untaken(struct minder *minder, const struct word_message *message
 	}
 }
 
+/* A copy first: without one the account would be free for somebody else while a worker still
+ * charges it. */
 bool minder_deal(struct minder *minder, int *fd, unsigned int account)
 {
 	struct household *household = minder->household;
 	struct word_message message = { WORD_SERVE, account, ++minder->connections_made };
-	struct connection *connection;
+	struct connection *connection = connection_new(&household->watches, steal_fd(fd),
+						       household->ledger, account, minder,
+						       connection_gone);
 
-	if (channel_send(minder->channel, &message, sizeof(message), *fd) < 0)
-		return false;
-	minder->dealt++;
-	connection = connection_new(&household->watches, steal_fd(fd), household->ledger, account,
-				    minder, connection_gone);
 	if (!connection)
-		return true; /* it is served all the same, if without us */
+		return true; /* for want of memory it is over */
+	if (channel_send(minder->channel, &message, sizeof(message), connection->fd) < 0) {
+		*fd = connection_give_back(connection);
+		return false;
+	}
+	minder->dealt++;
 	connection->number = message.number;
 	list_append(&minder->connections, &connection->link);
 	minder->n_connections++;

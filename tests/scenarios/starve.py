@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Memory runs out at any allocation: who asks gets a reply or a clean end, it costs a worker at
+most, and the next one is served as ever.
+
+KTLSTEST_LONG=1: really at any.
+"""
+
+import collections
+import contextlib
+import os
+import re
+import signal
+import time
+
+from ktlstest import door, names, starve
+from ktlstest.asking import SLOWNESS, check_descriptors, check_good, settle, trusting
+from ktlstest.daemon import Daemon
+from ktlstest.expect import check_probed
+from ktlstest.peer import Peer
+from ktlstest.tap import (CheckFailed, check_equal, check_in, check_true, main, note, test,
+                          wait_until)
+from ktlstest.wire import Closed, WireError
+
+ALL = os.environ.get("KTLSTEST_LONG") == "1"
+DEADLINE = 4 * SLOWNESS     # seconds, of a request that is in trouble
+CONFIG = "[Service]\nWorkers=1\n[Limits]\nUserRequests=2\nUserUndelivered=2\n" \
+         "UserRequestsPerSec=100000\nUserRequestsBurst=100000\n"
+
+
+class House:
+    """A daemon whose memory is in our hands, and what callers want of it."""
+
+    def __init__(self):
+        names.configure({"server.test": ["127.0.0.1"]})
+        self.order, self.peer = starve.Order(), Peer()
+        self.outcomes, self.last = collections.Counter(), None
+        self.daemon = settle(Daemon(CONFIG, env=self.order.environment()))
+
+    def diagnosis(self):
+        return self.daemon.diagnosis()
+
+    def close(self):
+        try:
+            self.daemon.close()
+        finally:
+            self.peer.close()
+            self.order.close()
+
+    def pid(self, who):
+        if who == "supervisor":
+            return self.daemon.pid
+        return wait_until(lambda: self.daemon.resolvers(f"ktlsd-{who}"), DEADLINE, who)[0]
+
+    def target(self):
+        return {"host": "server.test", "port": self.peer.port, "trust": trusting("ca"),
+                "timeoutMs": int(DEADLINE * 1000)}
+
+    # What is asked for
+
+    def connect(self, caller):
+        with caller.call("io.ktlsd.Connect", self.target()) as reply:
+            if not reply.error:
+                check_good(reply)
+            return reply.error
+
+    def probe(self, caller):
+        with caller.call("io.ktlsd.Probe", self.target()) as reply:
+            if not reply.error:
+                check_probed(reply)
+            return reply.error
+
+    def info(self, caller):
+        with caller.call("org.varlink.service.GetInfo") as reply:
+            return reply.error
+
+    def malformed(self, caller):
+        with caller.call("io.ktlsd.Connect", {"host": "server.test", "port": "443", "x": [{}]}) as reply:
+            return reply.error
+
+    def reload(self, _caller):
+        """It is told how that went, in the log or to the service manager, whichever works."""
+        def verdicts():
+            return len(re.findall("read anew|has faults|no worker", self.daemon.stderr()))
+
+        def heard():
+            return any(b"READY=1" in text for text in self._notified()) or verdicts() > before
+        self._notified()
+        before = verdicts()
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        wait_until(heard, DEADLINE, "what became of the reload")
+        wait_until(lambda: len(self.daemon.resolvers("ktlsd-worker")) == 1, DEADLINE,
+                   "the end of the old workers")
+
+    def _notified(self):
+        """What the service manager would have been told since it was last asked for."""
+        told = []
+        self.daemon.notify.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                told.append(self.daemon.notify.recv(4096))
+        return told
+
+    def ask(self, what):
+        """A reply or a clean end, in time."""
+        try:
+            with self.daemon.caller(2 * DEADLINE) as caller:
+                outcome = getattr(self, what)(caller) or "success"
+        except (Closed, ConnectionResetError, BrokenPipeError) as error:
+            check_true("{" not in str(error), "nothing came before the end")
+            outcome = "closed"
+        self.last = outcome.rpartition(".")[2]
+        self.outcomes[self.last] += 1
+        wait_until(lambda: self.daemon.callers() == 0, DEADLINE, "the end of the connection")
+
+    def check_next(self):
+        with self.daemon.caller(2 * DEADLINE) as caller:
+            check_equal(self.connect(caller), None, "the error of the next request")
+        wait_until(lambda: self.daemon.callers() == 0, DEADLINE, "the end of the next one")
+
+
+def starve_once(house, who, act, number, recover):
+    """What was asked for, what failed of it, and what the process has more than before when others
+    have been served since; nothing of one that was lost."""
+    pid = house.pid(who)
+    house.order.give(pid, number)
+    try:
+        act()
+        made, failed = house.order.stop()
+        recover()
+    finally:
+        live = house.order.take_back()
+    if house.pid(who) == pid:
+        return made, failed, live
+    check_in(house.last, ("InternalError", "success"), "what the caller of a lost worker is told")
+    return made, failed, 0
+
+
+def leaks(house, who, act, number, usual, recover):
+    """Whether it leaves something behind each time. (json-c does, where a member cannot be added.)"""
+    return all(starve_once(house, who, act, number, recover)[2] > usual for _ in range(3)) and \
+        house.last != "closed"
+
+
+def judge(house, who, act, number, usual, recover):
+    """Whether there was so late an allocation, and what was not as it should be."""
+    fault, failed = None, True
+    try:
+        _, failed, live = starve_once(house, who, act, number, recover)
+        check_descriptors(house.daemon)
+        if live > usual and leaks(house, who, act, number, usual, recover):
+            fault = f"allocation {number}: {live} blocks are left over"
+    except (CheckFailed, OSError, WireError) as problem:
+        fault = f"allocation {number}: {problem!r}"
+    check_true(house.daemon.alive(), f"ktlsd lives after allocation {number} has failed")
+    return failed, fault
+
+
+def deaths(house):
+    return collections.Counter(re.findall(r"worker \d+ (was ended by signal \d+|has ended with status \d+)",
+                                          house.daemon.stderr()))
+
+
+# Requests are long, most of it inside OpenSSL.
+# In the guest, which is slow, a few of them.
+@test("{what}: each allocation of the {who} fails once", deadline=900, cases=[
+    {"who": "worker", "what": "connect", "stride": 11}, {"who": "worker", "what": "probe", "stride": 37},
+    {"who": "worker", "what": "info", "stride": 1}, {"who": "worker", "what": "malformed", "stride": 1},
+    {"who": "supervisor", "what": "connect", "stride": 1},
+    {"who": "supervisor", "what": "reload", "stride": 2503}])
+def once(house, who, what, stride):
+    def act():
+        house.ask(what)
+
+    def recover():
+        if what == "reload":
+            house.ask(what)  # OpenSSL keeps what was wrong until it is asked for something else
+        house.check_next()
+    for _ in range(3):
+        starve_once(house, who, act, 0, recover)
+    made, _, usual = starve_once(house, who, act, 0, recover)
+    number, failed, faults, before = 1, True, [], deaths(house)
+    house.outcomes.clear()
+    while failed:
+        failed, fault = judge(house, who, act, number, max(usual, 0), recover)
+        if fault:
+            note(fault)
+            faults.append(fault)
+        number += 1 if ALL else stride if door.FAKE_KERNEL else 10 * stride
+    note(f"{made} allocations are usual; {dict(house.outcomes)}; {dict(deaths(house) - before)}")
+    check_equal(len(faults), 0, "allocations after which something went wrong")
+
+
+if __name__ == "__main__":
+    main(globals(), House)
