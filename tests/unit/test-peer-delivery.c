@@ -135,6 +135,23 @@ static void test_a_socket_that_is_not_taken(void **state)
 	scene_free(scene);
 }
 
+/* That it has failed is not told yet, and its socket is shut down already. */
+static void test_a_failure_that_is_not_taken(void **state)
+{
+	static const enum refusal refusals[] = { OF_KEYS, OF_INSTALL };
+
+	for (size_t i = 0; i < array_size(refusals); i++) {
+		struct scene *scene = scene_with_limits(5000, 1000, 5000);
+
+		stuff(scene);
+		play.refusal = refusals[i];
+		caller_send(&scene->caller, CONNECT);
+		run_until(play.loop, is_delivering, scene);
+		assert_string_equal(far_end_sees(play.far_end, PATIENCE), "end");
+		scene_free(scene);
+	}
+}
+
 /* Neither is it lost when the caller hangs up, or the service stops. */
 static void test_a_socket_that_cannot_be_taken(void **state)
 {
@@ -405,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_descriptor_with_a_call, nothing_fails),
 		cmocka_unit_test_setup(test_a_descriptor_behind_a_call, nothing_fails),
 		cmocka_unit_test_setup(test_a_socket_that_is_not_taken, nothing_fails),
+		cmocka_unit_test_setup(test_a_failure_that_is_not_taken, nothing_fails),
 		cmocka_unit_test_setup(test_a_socket_that_cannot_be_taken, nothing_fails),
 		cmocka_unit_test_setup(test_a_socket_that_is_taken_late, nothing_fails),
 		cmocka_unit_test_setup(test_calls_behind_a_reply, nothing_fails),
