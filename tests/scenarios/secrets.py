@@ -253,22 +253,30 @@ def reloaded(daemon):
     daemon.check_clean()
 
 
-@contextlib.contextmanager
-def cores_kept(pattern):
-    os.makedirs(CORES, mode=0o1777, exist_ok=True)
-    os.chmod(CORES, 0o1777)
-    with open("/proc/sys/kernel/core_pattern", "r+", encoding="ascii") as file:
+def replace(path, text):
+    """What the file of the kernel's had before."""
+    with open(path, "r+", encoding="ascii") as file:
         before = file.read()
         file.seek(0)
-        file.write(pattern)
+        file.write(text)
+    return before
+
+
+@contextlib.contextmanager
+def cores_kept(pattern):
+    """Cores go there, also of what has changed its user, unless a process itself is against it."""
+    os.makedirs(CORES, exist_ok=True)
+    os.chmod(CORES, 0o1777)
+    kept = {path: replace(path, text) for path, text in (
+        ("/proc/sys/kernel/core_pattern", pattern), ("/proc/sys/fs/suid_dumpable", "1"))}
     limits = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, limits)
-        with open("/proc/sys/kernel/core_pattern", "w", encoding="ascii") as file:
-            file.write(before)
+        for path, text in kept.items():
+            replace(path, text)
         for name in os.listdir(CORES):
             os.unlink(os.path.join(CORES, name))
 

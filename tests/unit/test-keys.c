@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=OPENSSL_cleanse */
 #include "tests/unit/pipe.h"
 
 #include "daemon/keys.h"
 #include "daemon/records.h"
 
 #include <openssl/hmac.h>
+
+void __real_OPENSSL_cleanse(void *buffer, size_t n);
+void __wrap_OPENSSL_cleanse(void *buffer, size_t n);
+
+/* A secret, and how many buffers that had it were wiped. */
+static struct {
+	uint8_t bytes[SSL_MAX_MASTER_KEY_LENGTH];
+	unsigned int wiped;
+} looked_for;
+
+void __wrap_OPENSSL_cleanse(void *buffer, size_t n)
+{
+	looked_for.wiped += !!memmem(buffer, n, looked_for.bytes, sizeof(looked_for.bytes));
+	__real_OPENSSL_cleanse(buffer, n);
+}
 
 /* --- RFC 5246, 5, a second time: from HMAC alone */
 
@@ -245,6 +261,21 @@ static void test_sessions(void **state)
 	}
 }
 
+static void test_master_secret_is_wiped(void **state)
+{
+	_identity_ id = make(.cn = "server");
+	_session_ session;
+	_cleanup_(session_keys_wipe) struct session_keys keys;
+
+	session_init(&session, &id, rows[0].suite, TLS1_2_VERSION);
+	assert_int_equal(SSL_SESSION_get_master_key(SSL_get0_session(session.ends.client),
+						    looked_for.bytes, sizeof(looked_for.bytes)),
+			 sizeof(looked_for.bytes));
+	looked_for.wiped = 0;
+	assert_int_equal(session_keys_derive(&keys, session.ends.client, session.sent.nonce), 0);
+	assert_int_equal(looked_for.wiped, 1);
+}
+
 static void test_next_nonce_carries(void **state)
 {
 	static const struct {
@@ -316,6 +347,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_second_prf_by_vectors),
 		cmocka_unit_test(test_sessions),
+		cmocka_unit_test(test_master_secret_is_wiped),
 		cmocka_unit_test(test_next_nonce_carries),
 		cmocka_unit_test(test_refuses_what_the_kernel_has_not),
 		cmocka_unit_test(test_refuses_before_the_handshake),

@@ -133,6 +133,23 @@ static void test_a_socket_that_is_not_taken(void **state)
 	scene_free(scene);
 }
 
+/* That it has failed is not told yet, and its socket is shut down already. */
+static void test_a_failure_that_is_not_taken(void **state)
+{
+	static const enum refusal refusals[] = { OF_KEYS, OF_INSTALL };
+
+	for (size_t i = 0; i < array_size(refusals); i++) {
+		struct scene *scene = scene_with_limits(5000, 1000, 5000);
+
+		stuff(scene);
+		play.refusal = refusals[i];
+		caller_send(&scene->caller, CONNECT);
+		run_until(play.loop, is_delivering, scene);
+		assert_string_equal(far_end_sees(play.far_end, PATIENCE), "end");
+		scene_free(scene);
+	}
+}
+
 /* Neither is it lost when the caller hangs up, or the service stops. */
 static void test_a_socket_that_cannot_be_taken(void **state)
 {
@@ -306,6 +323,21 @@ static void test_busy(void **state)
 	scene_free(scene);
 }
 
+/* What is to be handed over counts when it is, whatever was so when the request began. */
+static void test_more_sockets_than_may_lie_there(void **state)
+{
+	struct scene *scene = scene_new();
+
+	play.handshake = (struct played_stage){ .how = LATER, .later_ms = 20 };
+	caller_send(&scene->caller, CONNECT);
+	run_until(play.loop, stage_runs, &play.handshake);
+	scene->theatre.config.limits.user_undelivered = 0;
+	expect_error(&scene->caller, "io.ktlsd.Busy", "install");
+	assert_int_equal(scene->caller.n_fds, 0);
+	assert_string_equal(far_end_sees(play.far_end, PATIENCE), "end");
+	scene_free(scene);
+}
+
 /* The owner ends it: at every turn of a request's life. */
 static void test_freed_at_every_turn(void **state)
 {
@@ -388,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_descriptor_with_a_call, nothing_fails),
 		cmocka_unit_test_setup(test_a_descriptor_behind_a_call, nothing_fails),
 		cmocka_unit_test_setup(test_a_socket_that_is_not_taken, nothing_fails),
+		cmocka_unit_test_setup(test_a_failure_that_is_not_taken, nothing_fails),
 		cmocka_unit_test_setup(test_a_socket_that_cannot_be_taken, nothing_fails),
 		cmocka_unit_test_setup(test_a_socket_that_is_taken_late, nothing_fails),
 		cmocka_unit_test_setup(test_calls_behind_a_reply, nothing_fails),
@@ -397,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup(test_no_memory_for_a_reply, nothing_fails),
 		cmocka_unit_test_setup(test_no_memory_for_a_request, nothing_fails),
 		cmocka_unit_test_setup(test_no_memory_for_a_peer, nothing_fails),
+		cmocka_unit_test_setup(test_more_sockets_than_may_lie_there, nothing_fails),
 		cmocka_unit_test_setup(test_busy, nothing_fails),
 		cmocka_unit_test_setup(test_freed_at_every_turn, nothing_fails),
 		cmocka_unit_test_setup(test_outcomes_are_logged, nothing_fails),

@@ -3,9 +3,39 @@
 /* tests: daemon/attach.c */
 /* tests: daemon/gai.c */
 /* link: -Wl,--wrap=SSL_free,--wrap=X509_STORE_free,--wrap=socket_prepare_hand_over,--wrap=calloc */
+/* link: -Wl,--wrap=session_keys_wipe */
 #include "tests/unit/run.h"
 
 #include <netinet/tcp.h>
+
+/* --- keys */
+
+void __real_session_keys_wipe(struct session_keys *keys);
+void __wrap_session_keys_wipe(struct session_keys *keys);
+
+static unsigned int wiped;
+
+void __wrap_session_keys_wipe(struct session_keys *keys)
+{
+	wiped++;
+	__real_session_keys_wipe(keys);
+}
+
+static void test_keys_are_wiped(void **state)
+{
+	static const enum refusal refusals[] = { NOTHING, OF_KEYS, OF_PREPARE, OF_INSTALL };
+
+	for (size_t i = 0; i < array_size(refusals); i++) {
+		struct run run;
+
+		run_init(&run);
+		play.refusal = refusals[i];
+		wiped = 0;
+		run_to_done(&run, "127.0.0.1");
+		assert_int_equal(wiped, 1);
+		run_deinit(&run);
+	}
+}
 
 /* --- what is handed over */
 
@@ -326,6 +356,7 @@ static void test_a_peer_that_was_gone_before_the_handshake(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keys_are_wiped),
 		cmocka_unit_test(test_the_socket_s_options),
 		cmocka_unit_test(test_socket_options_that_cannot_be_set),
 		cmocka_unit_test(test_taken_once),
