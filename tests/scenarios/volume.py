@@ -117,7 +117,7 @@ KINDS = {
     "silent name": Kind(2, SLOW, "p256", host="silent.test", slow=True),
     "silent host": Kind(3, SLOW, "hole", slow=True),
     "silent server": Kind(8, SLOW, "stalling", EC, slow=True),
-    "bad server": Kind(6, rf"HandshakeFailed handshake|socket|{SLOW}", "bad", EC, slow=True),
+    "bad server": Kind(6, rf"\w+Failed \w+|socket|{SLOW}", "bad", EC, slow=True),
     "idle": Kind(1, SLOW, slow=True, raw=(b"",)),
     "half a call": Kind(2, SLOW, slow=True, raw=(b'{"method":"io.ktlsd.Conn',)),
     "no call": Kind(3, f"{INVALID}|closed", raw=(
