@@ -8,14 +8,12 @@ KTLSTEST_REQUESTS says how many, if not 10000.
 
 import collections
 import contextlib
-import itertools
 import os
 import random
 import re
 import select
 import signal
 import socket
-import statistics
 import time
 from typing import NamedTuple
 
@@ -30,9 +28,14 @@ REQUESTS = int(os.environ.get("KTLSTEST_REQUESTS", "10000"))
 ROUNDS = 10
 CHURN = 2       # rounds in which workers are killed and the configuration is read anew
 WARM_UP = 4     # rounds, then nothing may grow any more
-# KiB of a process: two pages in a round, which is 16 bytes with each of its requests if they are
-# 10000; and in all, as much as some of the largest messages at the same time.
-ROUND_GROWTH, GROWTH = 8, 6 * 1024
+# Large messages go back to the kernel at once, and leave no room in which what is lost would hide.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "4096",
+             "MALLOC_TOP_PAD_": "0"}
+# KiB, of each process, from the least after some rounds to the least after the last ones: its heap
+# breathes. With one worker it is what 85 bytes lost with each request come to, with 100000 requests
+# what 9 bytes do; what nothing points to is found to the byte by the address sanitizer.
+GROWTH = int(os.environ.get("KTLSTEST_GROWTH", "512"))
+ENDS = 3  # rounds
 UIDS = (1001, 1002, 1003)
 AT_A_TIME = 16  # requests of each of them
 LONGEST = 0.4 * SLOWNESS  # seconds until somebody hangs up, or time is over
@@ -117,7 +120,7 @@ KINDS = {
     "silent name": Kind(2, SLOW, "p256", host="silent.test", slow=True),
     "silent host": Kind(3, SLOW, "hole", slow=True),
     "silent server": Kind(8, SLOW, "stalling", EC, slow=True),
-    "bad server": Kind(6, rf"HandshakeFailed handshake|socket|{SLOW}", "bad", EC, slow=True),
+    "bad server": Kind(6, rf"\w+Failed \w+|socket|{SLOW}", "bad", EC, slow=True),
     "idle": Kind(1, SLOW, slow=True, raw=(b"",)),
     "half a call": Kind(2, SLOW, slow=True, raw=(b'{"method":"io.ktlsd.Conn',)),
     "no call": Kind(3, f"{INVALID}|closed", raw=(
@@ -404,22 +407,15 @@ class Volume:
         self.stack.close()
 
 
-def growths(states):
-    """KiB from each state to the next, by process."""
-    return {pid: [after.anonymous[pid] - before.anonymous[pid]
-                  for before, after in itertools.pairwise(states)] for pid in states[0].anonymous}
-
-
 def check_flat(states):
-    """Of states between which there was as much to do, each."""
     for state in states:
         check_equal((state.processes, state.counters), (states[0].processes, states[0].counters),
                     "processes, descriptors and counters")
-    # What is lost is lost in each round. Large messages that come at the same time make a heap
-    # larger, too, once and for all.
-    for pid, each in growths(states).items():
-        check_between(statistics.median(each), -1 << 30, ROUND_GROWTH, f"KiB a round, of {pid}")
-        check_between(sum(each), -1 << 30, GROWTH, f"KiB of growth, of {pid}")
+    for name, pid, _ in states[0].processes:
+        before, after = (min(state.anonymous[pid] for state in some)
+                         for some in (states[:ENDS], states[-ENDS:]))
+        note(f"{name}: {after - before} KiB of growth")
+        check_between(after - before, -1 << 30, GROWTH, f"KiB of growth of {name}")
 
 
 @test(f"{REQUESTS} requests, of which half fail", deadline=60 + REQUESTS / 10 * SLOWNESS)
@@ -487,7 +483,7 @@ def lookups_counted(daemon):
 def start():
     names.configure({"server.test": ["127.0.0.1"], "forbidden.test": ["127.0.0.1"],
                      "one.test": ["127.0.0.1"]})
-    daemon = settle(Daemon(CONFIG))
+    daemon = settle(Daemon(CONFIG, env=ALLOCATOR))
     os.chmod(daemon.socket_path, 0o666)
     daemon.children_at_rest = len(daemon.children())
     return daemon
