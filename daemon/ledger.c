@@ -120,12 +120,13 @@ unsigned int ledger_seat(struct ledger *ledger)
 void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us)
 {
 	unsigned int at_work = ledger->at_work[seat];
-	struct ledger_account *account = &ledger->accounts[at_work - 1];
 	uint64_t bar_us = LEDGER_BAR_MAX_US;
+	struct ledger_account *account;
 
 	/* A worker that went astray may have written anything. */
 	if (!at_work || at_work > LEDGER_ACCOUNTS)
 		return;
+	account = &ledger->accounts[at_work - 1];
 	if (account->crashes < 16)
 		bar_us = LEDGER_BAR_MIN_US << account->crashes++;
 	account->barred_until_us = now_us + (bar_us < LEDGER_BAR_MAX_US ? bar_us : LEDGER_BAR_MAX_US);
