@@ -25,8 +25,8 @@ struct household {
 };
 
 struct minder {
+	struct list link;		/* of its generation; first, so that leaks are told from what is in it */
 	struct household *household;
-	struct list link;		/* of its generation */
 	pid_t pid;
 	unsigned int seat;
 	int channel;
