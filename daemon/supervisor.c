@@ -181,12 +181,15 @@ static void on_stillborn(struct generation *generation)
 	ev_break(supervisor->household.loop, EVBREAK_ALL);
 }
 
-static void on_room(struct generation *generation)
+static void accept_more(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = generation->owner;
-
 	if (supervisor->started && !supervisor->stopping)
 		listener_resume(&supervisor->listener);
+}
+
+static void on_room(struct generation *generation)
+{
+	accept_more(generation->owner);
 }
 
 static void on_kernel_lost(struct generation *generation)
@@ -206,7 +209,7 @@ static void on_over(struct generation *generation)
 
 	generation_free(generation);
 	end_if_over(supervisor);
-	on_room(generation);
+	accept_more(supervisor);
 }
 
 static const struct generation_callbacks generation_callbacks = {
