@@ -79,6 +79,7 @@ def lives_on(watched):
 
 @test("a worker that hangs is replaced, and whose request it had is told", deadline=90)
 def worker_hangs(watched):
+    watched.check_serves()
     pid, hung = system.main_pid(), system.workers()[0]
     with watched.standing_still() as (caller, _go_on):
         os.kill(hung, signal.SIGSTOP)
@@ -90,8 +91,10 @@ def worker_hangs(watched):
     check_equal((system.main_pid(), restarts()), (pid, 0), "main process and restarts")
 
 
-@test("a main process that hangs is replaced by systemd, and who has waited is served", deadline=120)
+@test("a main process that hangs is replaced by systemd, and who has waited is served",
+      deadline=120)
 def main_hangs(watched):
+    watched.check_serves()
     pid, node = system.main_pid(), os.stat(SOCKET).st_ino
     os.kill(pid, signal.SIGSTOP)
     watched.check_serves()
