@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What makes build/ktlsd-crash of ktlsd's own objects, for tests of what a fault in a worker costs:
- * linked with --wrap=access_check, it dies of a request for CRASH_HOST. No source of ktlsd knows of it.
+ * linked with --wrap=access_check, it dies of a request for CRASH_HOST. No source of ktlsd's knows
+ * of it.
  */
 #include "daemon/access.h"
 

@@ -61,7 +61,7 @@ def crashes(_system):
     check_equal((system.unit("ktlsd.socket"), system.main_pid(),
                  system.unit("ktlsd.service", "NRestarts")), ("active", pid, "0"),
                 "socket, main process and restarts")
-    wait_until(lambda: system.count_journal(WORKER_LOST) >= CRASHES, 10, "entries in the journal", 0.1)
+    wait_until(lambda: system.count_journal(WORKER_LOST) >= CRASHES, 10, "as many entries", 0.1)
 
 
 @test("no core is left of them, as it would be of another process")

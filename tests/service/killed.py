@@ -40,7 +40,7 @@ def killed(_system):
     check_true(LOST in outcomes, "requests were lost, and their callers were told")
     check_equal((system.main_pid(), system.unit("ktlsd.service", "NRestarts")), (pid, "0"),
                 "main process and restarts")
-    wait_until(lambda: system.count_journal(WORKER_LOST) >= KILLS, 10, "entries in the journal", 0.1)
+    wait_until(lambda: system.count_journal(WORKER_LOST) >= KILLS, 10, "as many entries", 0.1)
 
 
 @test(f"what the lost workers had charged is given back: {FEW} requests are none too many, if "

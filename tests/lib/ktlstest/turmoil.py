@@ -202,8 +202,8 @@ def load(report, become, path, data, rate, stop):
 
 
 class Turmoil:
-    """A server, one who holds sockets, and one who asks for more at half the rate at which the first
-    got his. make_peer() makes the server, become() callers of the processes that call it."""
+    """A server, one who holds sockets, and one who asks for more at half the rate at which the
+    first got his. make_peer() makes the server, become() callers of the processes that call it."""
 
     def __init__(self, stack, path, make_peer, become, held=40, **parameters):
         self.stack = stack
