@@ -159,7 +159,8 @@ class Request:
         self.kind, self.due = kind, None
         self.end = chance.choice(("hang up", "shut down", "time out")) if kind.slow else None
         self.patience = chance.uniform(0, LONGEST)
-        self.parameters = {"host": kind.host, "port": ports.get(kind.target, 1), "trust": kind.trust}
+        self.parameters = {"host": kind.host, "port": ports.get(kind.target, 1),
+                           "trust": kind.trust}
         if self.end == "time out" and not kind.raw and not kind.extra:
             self.parameters["timeoutMs"] = int(self.patience * 1000) + 1
         elif kind.slow:
@@ -429,7 +430,8 @@ def volume(daemon):
             run.round(number, REQUESTS // ROUNDS)
             run.check_gone()
             states.append(measure(daemon))
-            note(f"{sum(run.outcomes.values())} requests, {time.monotonic() - start:.0f} s: {states[-1]}")
+            note(f"{sum(run.outcomes.values())} requests, {time.monotonic() - start:.0f} s: "
+                 f"{states[-1]}")
     for what, n in sorted(run.outcomes.items()):
         note(f"{n:6} {what}")
     total = run.total()
