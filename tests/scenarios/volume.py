@@ -73,8 +73,10 @@ BUNDLES = ("p256", "rsa", "expired", "wrong-name", "self-signed", "wrong-eku", "
 SLOW = r"hung up|closed|TimedOut \w+"
 GOES_ON = "goes on"
 
-# What a caller may be told whose worker was killed.
-LOST = "InternalError lost"
+# What a caller may be told whose worker was killed, or ends because of a reload before it has had
+# time for him: to come again.
+LOST = "lost"
+LOST_SAYS = re.compile("the worker that served|the service ends|came too late")
 
 
 class Kind(NamedTuple):
@@ -145,7 +147,7 @@ def outcome_of(reply):
     error = (reply.error or "").rpartition(".")[2]
     if not error:
         return "probed"
-    if error == "InternalError" and "worker" in reply.parameters.get("message", ""):
+    if LOST_SAYS.search(reply.parameters.get("message", "")) and reply.parameters.get("retry"):
         return LOST
     return f"{error} {reply.parameters['stage']}" if "stage" in reply.parameters else error
 
@@ -157,7 +159,8 @@ class Request:
         self.kind, self.due = kind, None
         self.end = chance.choice(("hang up", "shut down", "time out")) if kind.slow else None
         self.patience = chance.uniform(0, LONGEST)
-        self.parameters = {"host": kind.host, "port": ports.get(kind.target, 1), "trust": kind.trust}
+        self.parameters = {"host": kind.host, "port": ports.get(kind.target, 1),
+                           "trust": kind.trust}
         if self.end == "time out" and not kind.raw and not kind.extra:
             self.parameters["timeoutMs"] = int(self.patience * 1000) + 1
         elif kind.slow:
@@ -388,7 +391,7 @@ class Volume:
                            f"the end of connections to {name}")
 
     def lost(self):
-        return sum(n for what, n in self.outcomes.items() if what.endswith(LOST))
+        return sum(n for what, n in self.outcomes.items() if what.endswith(f": {LOST}"))
 
     def total(self):
         """By outcome alone, each of which must be one that its request may have."""
@@ -427,14 +430,16 @@ def volume(daemon):
             run.round(number, REQUESTS // ROUNDS)
             run.check_gone()
             states.append(measure(daemon))
-            note(f"{sum(run.outcomes.values())} requests, {time.monotonic() - start:.0f} s: {states[-1]}")
+            note(f"{sum(run.outcomes.values())} requests, {time.monotonic() - start:.0f} s: "
+                 f"{states[-1]}")
     for what, n in sorted(run.outcomes.items()):
         note(f"{n:6} {what}")
     total = run.total()
     for outcome, one_in in OUTCOMES.items():
         check_between(total[outcome], REQUESTS // one_in, REQUESTS, f"times {outcome}")
     note(f"{run.killed} workers killed, {run.reloads} reloads, {run.lost()} requests lost")
-    check_between(run.lost(), 0, run.killed * AT_A_TIME * len(UIDS), "requests that were lost")
+    check_between(run.lost(), 0, (run.killed + run.reloads) * AT_A_TIME * len(UIDS),
+                  "requests that were lost")
     # One is kept by each worker, and those that were killed may still be there for a moment.
     check_between(run.most_resolvers, 1, 3 * MOST_RESOLVERS, "resolvers at a time")
     check_flat(states[WARM_UP - 1:])

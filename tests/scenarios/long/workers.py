@@ -100,7 +100,8 @@ def compare(one, two, parameters, each):
 def workers(each):
     with users.Process(light.behave, ["p256"]) as server, \
             Daemon(CONFIG.format(1)) as one, Daemon(CONFIG.format(2)) as two:
-        parameters = {"host": "127.0.0.1", "port": server.read()["p256"], "trust": trusting("ec-ca")}
+        parameters = {"host": "127.0.0.1", "port": server.read()["p256"],
+                      "trust": trusting("ec-ca")}
         tries = []
         # What else the machine does may come at the wrong time, though hardly every time.
         while not tries or len(tries) < TRIES and min(tries) > MOST:
