@@ -50,7 +50,8 @@ static inline void free_pointer(void *where)
 
 #define steal_ptr(p) ((__typeof__(*(p)))steal_pointer(p))
 
-#define _cleanup_(f) __attribute__((cleanup(f)))
+/* unused: a guard may be there for nothing but its end, which clang does not take for a use. */
+#define _cleanup_(f) __attribute__((cleanup(f), unused))
 #define _cleanup_fd_ _cleanup_(close_fd)
 #define _cleanup_free_ _cleanup_(free_pointer)
 
