@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <systemd/sd-daemon.h>
 
 #define PULSE 1.0	/* seconds */
 
@@ -105,7 +104,7 @@ static void retire(struct supervisor *supervisor, struct generation *generation,
 static void stop(struct supervisor *supervisor, unsigned int ms)
 {
 	if (!supervisor->stopping)
-		sd_notify(0, "STOPPING=1");
+		notify_tell(&supervisor->notify, "STOPPING=1");
 	supervisor->stopping = true;
 	if (supervisor->listener.held >= 0)
 		refuse(&supervisor->listener.held, "the service ends, or is started anew");
@@ -127,7 +126,6 @@ static void on_stop_signal(struct supervisor *supervisor)
 
 /* --- generations */
 
-/* A manager that has not heard it ends the service, so it is told until it has. */
 static void tell_ready(struct supervisor *supervisor, const char *but)
 {
 	const struct generation *current = supervisor->current;
@@ -135,10 +133,8 @@ static void tell_ready(struct supervisor *supervisor, const char *but)
 
 	if (!kernel_takes_any(&current->kernel))
 		kernel_unavailable(&current->kernel, &status);
-	supervisor->ready_owed = NULL;
-	if (sd_notifyf(0, "READY=1\nSTATUS=%s%u workers (%s); %s", but, current->wanted,
-		       supervisor->confinement, status.message) < 0)
-		supervisor->ready_owed = but;
+	notify_tell(&supervisor->notify, "READY=1\nSTATUS=%s%u workers (%s); %s", but,
+		    current->wanted, supervisor->confinement, status.message);
 }
 
 static void begin_to_serve(struct supervisor *supervisor)
@@ -266,7 +262,7 @@ static void on_hangup(struct supervisor *supervisor)
 
 	if (!supervisor->current)
 		return;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_us());
+	notify_tell(&supervisor->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_us());
 	setup = load_anew(supervisor);
 	kernel_probe(&kernel);
 	if (setup && add_generation(supervisor, setup, &kernel))
@@ -289,10 +285,9 @@ static void on_pulse(EV_P_ ev_timer *timer, int events)
 		generation_ping(supervisor->next);
 	if (supervisor->current)
 		well = generation_ping(supervisor->current);
-	if (supervisor->ready_owed && supervisor->current)
-		tell_ready(supervisor, supervisor->ready_owed);
-	if (well && supervisor->watchdog)
-		sd_notify(0, "WATCHDOG=1");
+	notify_again(&supervisor->notify);
+	if (well)
+		notify_alive(&supervisor->notify);
 }
 
 static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
@@ -341,7 +336,6 @@ static bool watch_events(struct supervisor *supervisor)
 
 	ev_timer_init(&supervisor->pulse, on_pulse, PULSE, PULSE);
 	ev_timer_start(household->loop, &supervisor->pulse);
-	supervisor->watchdog = sd_watchdog_enabled(0, NULL) > 0;
 	if (signals_init(&supervisor->signals, household->loop, signal_numbers,
 			 array_size(signal_numbers), on_signal))
 		return true;
@@ -354,12 +348,16 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 {
 	_cleanup_(setup_freep) struct setup *mine = setup;
 	struct kernel kernel;
+	int r;
 
 	*supervisor = (struct supervisor){ .config = config, .listening = listening,
 					   .listener = { .acceptable.fd = -1, .held = -1 },
 					   .signals.ready.fd = -1 };
 	supervisor->household.nursery = supervisor->household.watches.epoll = -1;
 	list_init(&supervisor->old);
+	r = notify_init(&supervisor->notify);
+	if (r < 0)
+		log_line(log, LOG_WARNING, "NOTIFY_SOCKET: %s", strerror(-r));
 	if (listening < 0 || !make_household(supervisor, log, managed))
 		return false;
 	kernel_probe(&kernel);
@@ -394,4 +392,5 @@ void supervisor_deinit(struct supervisor *supervisor)
 	if (supervisor->keeper > 0)
 		waitpid(supervisor->keeper, NULL, 0);
 	ledger_free(household->ledger);
+	notify_deinit(&supervisor->notify);
 }

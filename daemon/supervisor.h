@@ -8,6 +8,7 @@
 
 #include "daemon/generation.h"
 #include "daemon/listener.h"
+#include "daemon/notify.h"
 #include "daemon/sandbox.h"
 #include "daemon/signals.h"
 
@@ -21,10 +22,9 @@ struct supervisor {
 	struct generation *next;	/* becomes that as soon as its workers are ready; or NULL */
 	struct list old;		/* generations that end */
 	bool started, failed, stopping;
-	const char *ready_owed;		/* what tell_ready() could not send; or NULL */
 	struct signals signals;
+	struct notify notify;
 	ev_timer pulse;			/* pings, and the watchdog */
-	bool watchdog;
 	char confinement[SANDBOX_TEXT_MAX]; /* of the workers */
 };
 
