@@ -129,10 +129,11 @@ static void on_end(EV_P_ ev_timer *timer, int events)
 {
 	struct generation *generation = container_of(timer, struct generation, end);
 
-	if (timer->data)	/* they were asked, and had their time */
+	/* They were asked, and had their time. */
+	if (generation->asked_to_end)
 		return generation->callbacks->over(generation);
 	end_all(generation);
-	timer->data = timer;
+	generation->asked_to_end = true;
 	ev_timer_set(timer, END_PATIENCE, 0);
 	ev_timer_start(EV_A_ timer);
 }

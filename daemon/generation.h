@@ -27,7 +27,7 @@ struct generation {
 	bool forked;			/* a worker, since the last ping */
 	double rest;
 	ev_timer rested;		/* and the next is forked */
-	bool draining;
+	bool draining, asked_to_end;
 	ev_timer end;			/* draining has lasted long enough */
 	void *owner;
 	const struct generation_callbacks {
