@@ -170,7 +170,7 @@ SIGTERM	daemon/supervisor.c	SIGTERM
 SIGINT	daemon/supervisor.c	SIGINT
 SIGHUP	daemon/supervisor.c	SIGHUP
 RELOADING=1	daemon/supervisor.c	RELOADING=1
-WATCHDOG=1	daemon/supervisor.c	WATCHDOG=1
+WATCHDOG=1	daemon/notify.c	WATCHDOG=1
 STATUS=	daemon/supervisor.c	STATUS=
 ktlsd-worker	daemon/worker.c	"ktlsd-worker"
 ktlsd-resolver	daemon/nursery.c	"ktlsd-resolver"
