@@ -403,7 +403,8 @@ def untaken(daemon):
     with errands(daemon) as errand:
         usual = usual_time(errand)
         with no_descriptor(process(daemon, "worker")):
-            with daemon.caller() as caller, caller.call(GET_INFO) as reply:
+            # He is told before he has asked for anything.
+            with daemon.caller() as caller, caller.receive() as reply:
                 check_equal((reply.error, reply.parameters.get("retry")), ("io.ktlsd.Busy", True),
                             f"the verdict of {reply}")
                 check_between(reply.seconds, 0, 1 + 10 * usual, f"seconds of {reply}")
