@@ -80,7 +80,7 @@ class House:
         with caller.call("io.ktlsd.Connect", {"host": "server.test", "port": "443", "x": [{}]}) as reply:
             return reply.error
 
-    def reload(self, _caller):
+    def reload(self):
         """It is told how that went, in the log or to the service manager, whichever works."""
         def verdicts():
             return len(re.findall("read anew|has faults|no worker", self.daemon.stderr()))
@@ -105,6 +105,8 @@ class House:
 
     def ask(self, what):
         """A reply or a clean end, in time."""
+        if what == "reload":
+            return self.reload()  # with a caller who asks for nothing it would wait
         try:
             with self.daemon.caller(2 * DEADLINE) as caller:
                 outcome = getattr(self, what)(caller) or "success"
