@@ -129,9 +129,17 @@ class Errand:
 
     def forget(self):
         """The resolver is lost, and another one has to be made."""
-        for pid in wait_until(self.daemon.resolvers, DEADLINE, "a resolver"):
+        for pid in self.daemon.resolvers():
             os.kill(pid, signal.SIGKILL)
         self.ask()
+
+    def bring_home(self):
+        """A resolver whose nursery has ended is nobody's child that we know: a new one of each."""
+        victim = process(self.daemon, "worker")
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in self.daemon.children(), DEADLINE, "its end is noticed")
+        self.check_next()
+        wait_until(self.daemon.resolvers, DEADLINE, "a resolver")
 
 
 @contextlib.contextmanager
@@ -168,6 +176,8 @@ def errors(call, number):
 def fail_one(errand, who, act, call, error, number):
     """Whether there was so late a call, and what was not as it should be."""
     daemon, injected, fault = errand.daemon, False, None
+    if act == errand.forget:
+        errand.bring_home()
     try:
         with strace.failing(process(daemon, who), call, error, number) as trace:
             try:

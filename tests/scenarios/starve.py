@@ -168,10 +168,10 @@ def deaths(house):
 # Requests are long, most of it inside OpenSSL.
 # In the guest, which is slow, a few of them.
 @test("{what}: each allocation of the {who} fails once", deadline=900, cases=[
-    {"who": "worker", "what": "connect", "stride": 11}, {"who": "worker", "what": "probe", "stride": 37},
+    {"who": "worker", "what": "connect", "stride": 3}, {"who": "worker", "what": "probe", "stride": 11},
     {"who": "worker", "what": "info", "stride": 1}, {"who": "worker", "what": "malformed", "stride": 1},
     {"who": "supervisor", "what": "connect", "stride": 1},
-    {"who": "supervisor", "what": "reload", "stride": 23}])
+    {"who": "supervisor", "what": "reload", "stride": 11}])
 def once(house, who, what, stride):
     def act():
         house.ask(what)
@@ -190,7 +190,7 @@ def once(house, who, what, stride):
         if fault:
             note(fault)
             faults.append(fault)
-        number += 1 if ALL else stride if door.FAKE_KERNEL else 10 * stride
+        number += 1 if ALL else stride if door.FAKE_KERNEL else 60 * stride
     note(f"{made} allocations are usual; {dict(house.outcomes)}; {dict(deaths(house) - before)}")
     check_equal(len(faults), 0, "allocations after which something went wrong")
 
