@@ -176,7 +176,7 @@ def errors(call, number):
 def fail_one(errand, who, act, call, error, number):
     """Whether there was so late a call, and what was not as it should be."""
     daemon, injected, fault = errand.daemon, False, None
-    if act == errand.forget:
+    if who == "nursery":
         errand.bring_home()
     try:
         with strace.failing(process(daemon, who), call, error, number) as trace:
