@@ -129,17 +129,21 @@ class Errand:
 
     def forget(self):
         """The resolver is lost, and another one has to be made."""
-        for pid in self.daemon.resolvers():
-            os.kill(pid, signal.SIGKILL)
+        end(self.daemon, self.daemon.resolvers())
         self.ask()
 
     def bring_home(self):
         """A resolver whose nursery has ended is nobody's child that we know: a new one of each."""
-        victim = process(self.daemon, "worker")
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: victim not in self.daemon.children(), DEADLINE, "its end is noticed")
+        end(self.daemon, [process(self.daemon, "worker")])
         self.check_next()
         wait_until(self.daemon.resolvers, DEADLINE, "a resolver")
+
+
+def end(daemon, pids):
+    """Killed, and so seen by whom they belong to."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not set(pids) & set(daemon.children()), DEADLINE, "the end of processes")
 
 
 @contextlib.contextmanager
@@ -358,8 +362,8 @@ def usual_time(errand):
 def lasting(daemon, who, call, error, seconds):
     with errands(daemon) as errand:
         usual = usual_time(errand)
-        for pid in daemon.resolvers() if who == "nursery" else ():
-            os.kill(pid, signal.SIGKILL)
+        if who == "nursery":
+            end(daemon, daemon.resolvers())
         with strace.failing(process(daemon, who), call, error, "1+") as trace, \
                 daemon.caller() as caller:
             with contextlib.suppress(BrokenPipeError):
