@@ -129,9 +129,21 @@ class Errand:
 
     def forget(self):
         """The resolver is lost, and another one has to be made."""
-        for pid in wait_until(self.daemon.resolvers, DEADLINE, "a resolver"):
-            os.kill(pid, signal.SIGKILL)
+        end(self.daemon, self.daemon.resolvers())
         self.ask()
+
+    def bring_home(self):
+        """A resolver whose nursery has ended is nobody's child that we know: a new one of each."""
+        end(self.daemon, [process(self.daemon, "worker")])
+        self.check_next()
+        wait_until(self.daemon.resolvers, DEADLINE, "a resolver")
+
+
+def end(daemon, pids):
+    """Killed, and so seen by whom they belong to."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not set(pids) & set(daemon.children()), DEADLINE, "the end of processes")
 
 
 @contextlib.contextmanager
@@ -168,6 +180,8 @@ def errors(call, number):
 def fail_one(errand, who, act, call, error, number):
     """Whether there was so late a call, and what was not as it should be."""
     daemon, injected, fault = errand.daemon, False, None
+    if who == "nursery":
+        errand.bring_home()
     try:
         with strace.failing(process(daemon, who), call, error, number) as trace:
             try:
@@ -348,8 +362,8 @@ def usual_time(errand):
 def lasting(daemon, who, call, error, seconds):
     with errands(daemon) as errand:
         usual = usual_time(errand)
-        for pid in daemon.resolvers() if who == "nursery" else ():
-            os.kill(pid, signal.SIGKILL)
+        if who == "nursery":
+            end(daemon, daemon.resolvers())
         with strace.failing(process(daemon, who), call, error, "1+") as trace, \
                 daemon.caller() as caller:
             with contextlib.suppress(BrokenPipeError):
@@ -403,7 +417,8 @@ def untaken(daemon):
     with errands(daemon) as errand:
         usual = usual_time(errand)
         with no_descriptor(process(daemon, "worker")):
-            with daemon.caller() as caller, caller.call(GET_INFO) as reply:
+            # He is told before he has asked for anything.
+            with daemon.caller() as caller, caller.receive() as reply:
                 check_equal((reply.error, reply.parameters.get("retry")), ("io.ktlsd.Busy", True),
                             f"the verdict of {reply}")
                 check_between(reply.seconds, 0, 1 + 10 * usual, f"seconds of {reply}")

@@ -161,6 +161,23 @@ static void test_no_room(void **state)
 	end(&f);
 }
 
+/* What libev does with a watcher for which epoll_ctl(2) has no memory. */
+static void test_given_up_by_the_loop(void **state)
+{
+	struct fixture f;
+
+	begin(&f);
+	speak(&f, 0);
+	assert_int_equal(watch_for(&f.watches[0], EPOLLIN), 0);
+	ev_io_stop(f.loop, &f.set.ready);
+	ev_feed_event(f.loop, &f.set.ready, EV_ERROR | EV_READ | EV_WRITE);
+	ev_run(f.loop, EVRUN_NOWAIT);
+	assert_int_equal(f.called[0], 0);
+	run_for(f.loop, 2 * WATCH_REST);
+	assert_int_equal(f.called[0], 1);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_all_in_one_turn),
 		cmocka_unit_test(test_stopped_by_another),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_given_up_by_the_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
