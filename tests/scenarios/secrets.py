@@ -248,8 +248,9 @@ def reloaded(daemon):
         os.kill(daemon.pid, signal.SIGHUP)
         wait_until(lambda: len(set(daemon.workers()) - old) == 2, 20, "new workers")
     wait_until(lambda: not set(daemon.workers()) & old, 20, "the end of the old workers")
-    with daemon.secrets.peer() as peer, check_connected(ask(daemon, peer, trust=trusting("ca"))) as sock:
-        daemon.secrets.add_socket(sock, peer)
+    with daemon.secrets.peer() as peer:
+        with check_connected(ask(daemon, peer, trust=trusting("ca"))) as sock:
+            daemon.secrets.add_socket(sock, peer)
     daemon.check_clean()
 
 
