@@ -72,6 +72,7 @@ struct config {
 		unsigned int user_resolvers;	/* those for one user */
 		unsigned int resolve_ms, connect_ms, handshake_ms;
 		unsigned int idle_ms, message_ms, delivery_ms, stop_ms;
+		unsigned int user_penalty_ms;	/* at whose work a worker was lost, at most */
 	} limits;
 	struct config_policy *policies;		/* "default" is always there, and first */
 	size_t n_policies;

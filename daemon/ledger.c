@@ -117,10 +117,10 @@ unsigned int ledger_seat(struct ledger *ledger)
 	return LEDGER_SEATS;
 }
 
-void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us)
+void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us, uint64_t most_us)
 {
 	unsigned int at_work = ledger->at_work[seat];
-	uint64_t bar_us = LEDGER_BAR_MAX_US;
+	uint64_t bar_us = most_us;
 	struct ledger_account *account;
 
 	/* A worker that went astray may have written anything. */
@@ -129,7 +129,7 @@ void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us)
 	account = &ledger->accounts[at_work - 1];
 	if (account->crashes < 16)
 		bar_us = LEDGER_BAR_MIN_US << account->crashes++;
-	account->barred_until_us = now_us + (bar_us < LEDGER_BAR_MAX_US ? bar_us : LEDGER_BAR_MAX_US);
+	account->barred_until_us = now_us + (bar_us < most_us ? bar_us : most_us);
 }
 
 void ledger_leave(struct ledger *ledger, unsigned int seat)

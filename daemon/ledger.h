@@ -20,10 +20,9 @@
 #define LEDGER_ACCOUNTS 4096
 #define LEDGER_NO_ACCOUNT LEDGER_ACCOUNTS
 
-/* At whose work a worker was lost has no more of it done for a while, twice as long each time: others
- * lose their requests with it. The longest is what sshd(8) makes of a crash, too. */
+/* At whose work a worker was lost has no more of it done for a while, in microseconds; twice as long
+ * each time, since others lose their requests with it. */
 #define LEDGER_BAR_MIN_US UINT64_C(1000000)
-#define LEDGER_BAR_MAX_US UINT64_C(90000000)
 
 enum quota {
 	QUOTA_REQUESTS,		/* under way */
@@ -68,8 +67,9 @@ void ledger_close(struct ledger *ledger, unsigned int account);
 
 /* A place for one worker; LEDGER_SEATS: there is none. */
 unsigned int ledger_seat(struct ledger *ledger);
-/* Its worker was lost by what it did: at whose work, he is barred for a while. */
-void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us);
+/* Its worker was lost by what it did: at whose work, he is barred for a while, and for so long at most.
+ */
+void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us, uint64_t most_us);
 /* Its worker has ended: what it had taken is given back. */
 void ledger_leave(struct ledger *ledger, unsigned int seat);
 

@@ -156,7 +156,9 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	}
 	birth.seat = ledger_seat(household->ledger);
 	*minder = (struct minder){ .household = household, .channel = -1, .seat = birth.seat,
-				   .born_us = clock_us(), .owner = owner, .callbacks = callbacks };
+				   .born_us = clock_us(), .owner = owner,
+				   .penalty_ms = setup->config->limits.user_penalty_ms,
+				   .callbacks = callbacks };
 	list_init(&minder->link);
 	list_init(&minder->connections);
 	ev_io_init(&minder->heard, on_heard, -1, EV_READ);
@@ -210,7 +212,8 @@ static void bury(struct minder *minder)
 		return;
 	tell_end(minder, status);
 	if (died_of_work(minder, status))
-		ledger_bar(minder->household->ledger, minder->seat, clock_us());
+		ledger_bar(minder->household->ledger, minder->seat, clock_us(),
+			   minder->penalty_ms * UINT64_C(1000));
 }
 
 struct minder *minder_free(struct minder *minder)

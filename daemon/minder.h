@@ -39,6 +39,7 @@ struct minder {
 	unsigned int n_connections;
 	unsigned long dealt;		/* connections, ever */
 	uint64_t born_us, connections_made;
+	unsigned int penalty_ms;	/* at most, of a user at whose work it is lost */
 	void *owner;
 	const struct minder_callbacks {
 		void (*ready)(struct minder *minder);

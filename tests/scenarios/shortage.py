@@ -32,7 +32,7 @@ SHORTAGE = 2.0              # seconds, of one that lasts
 # Of a processor. The guest counts in hundredths of a second, and its time is not its own.
 MOST_CPU = 0.05 if HERE else 0.25
 WORKERS = 1
-CONFIG = f"[Service]\nWorkers={WORKERS}\n[Limits]\nUserRequests=2\nUserUndelivered=2\n" \
+CONFIG = f"[Service]\nWorkers={WORKERS}\n[Limits]\nUserPenaltySec=0\nUserRequests=2\nUserUndelivered=2\n" \
          f"ResolveTimeoutSec={int(1000 * SLOWNESS)}ms\nUserRequestsPerSec=100000\n" \
          f"UserRequestsBurst=100000\n"
 

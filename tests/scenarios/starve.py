@@ -24,7 +24,7 @@ from ktlstest.wire import Closed, WireError
 
 ALL = os.environ.get("KTLSTEST_LONG") == "1"
 DEADLINE = 4 * SLOWNESS     # seconds, of a request that is in trouble
-CONFIG = "[Service]\nWorkers=1\n[Limits]\nUserRequests=2\nUserUndelivered=2\n" \
+CONFIG = "[Service]\nWorkers=1\n[Limits]\nUserPenaltySec=0\nUserRequests=2\nUserUndelivered=2\n" \
          "UserRequestsPerSec=100000\nUserRequestsBurst=100000\n"
 
 

@@ -8,6 +8,7 @@
 
 #define NOW UINT64_C(1000000000)
 #define PLENTY 1000000u
+#define MOST_US UINT64_C(90000000)
 
 static struct ledger *new_ledger(void)
 {
@@ -351,11 +352,13 @@ static void test_bars_grow(void **state)
 
 	for (unsigned int i = 0; i < 100; i++) {
 		ledger->at_work[book.seat] = one + 1;
-		ledger_bar(ledger, book.seat, NOW + i);
+		ledger_bar(ledger, book.seat, NOW + i, MOST_US);
 		assert_int_equal(barred_until(ledger, one), NOW + i + expected);
-		expected = expected * 2 < LEDGER_BAR_MAX_US ? expected * 2 : LEDGER_BAR_MAX_US;
+		expected = expected * 2 < MOST_US ? expected * 2 : MOST_US;
 	}
-	assert_int_equal(barred_until(ledger, two), 0);
+	ledger->at_work[book.seat] = two + 1;
+	ledger_bar(ledger, book.seat, NOW, 0);
+	assert_int_equal(barred_until(ledger, two), NOW);
 	/* It outlives his connections, and is nobody else's. */
 	ledger_close(ledger, one);
 	assert_int_equal(ledger_open(ledger, ONE, NOW), one);
@@ -371,7 +374,7 @@ static void test_nobody_s_work(void **state)
 
 	for (size_t i = 0; i < array_size(nobody); i++) {
 		ledger->at_work[book.seat] = nobody[i];
-		ledger_bar(ledger, book.seat, NOW);
+		ledger_bar(ledger, book.seat, NOW, MOST_US);
 	}
 	for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
 		assert_int_equal(barred_until(ledger, i), 0);
