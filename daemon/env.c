@@ -39,14 +39,18 @@ static bool make_tls(struct env *env)
 	return true;
 }
 
+/* An answer that a moment's want of memory may have given does not take the place of a better one. */
 static void probe(struct env *env)
 {
-	struct kernel before = env->kernel;
+	struct kernel found;
 
-	kernel_probe(&env->kernel);
+	kernel_probe(&found);
 	env->probed_us = clock_us();
+	if (kernel_was_hindered(&found) && kernel_takes_any(&env->kernel))
+		return;
 	env->kernel_changed = false;
-	env_log_kernel(&env->kernel, &before, env->log);
+	env_log_kernel(&found, &env->kernel, env->log);
+	env->kernel = found;
 	make_tls(env);
 }
 

@@ -305,6 +305,31 @@ static void test_a_kernel_that_refused_is_asked_anew(void **state)
 	}
 }
 
+/* Its answer is none, and the one before stays until there is one. */
+static void test_a_kernel_without_memory_is_asked_again(void **state)
+{
+	struct run run;
+
+	run_init(&run);
+	play.refusal = OF_INSTALL;
+	expect_probes(&run, 0);
+	play.refusal = NOTHING;
+	play.cipher_errno = ENOMEM;
+	for (unsigned int i = 1; i < 4; i++) {
+		make_old(&run);
+		expect_probes(&run, i);
+		assert_int_equal(run.theatre.env.kernel.cipher_errno[0], 0);
+		assert_int_equal(run.status.error, PROTO_OK);
+	}
+	play.cipher_errno = ENOENT;
+	make_old(&run);
+	expect_probes(&run, 4);
+	assert_int_equal(run.theatre.env.kernel.cipher_errno[0], ENOENT);
+	make_old(&run);
+	expect_probes(&run, 4);
+	run_deinit(&run);
+}
+
 static void test_a_kernel_that_takes_nothing_is_asked_anew(void **state)
 {
 	struct run run;
@@ -367,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_busy_counts_those_before),
 		cmocka_unit_test(test_no_memory_for_a_request),
 		cmocka_unit_test(test_a_kernel_that_refused_is_asked_anew),
+		cmocka_unit_test(test_a_kernel_without_memory_is_asked_again),
 		cmocka_unit_test(test_a_kernel_that_takes_nothing_is_asked_anew),
 		cmocka_unit_test(test_a_peer_that_was_gone_before_the_handshake),
 	};
