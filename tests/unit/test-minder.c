@@ -476,7 +476,7 @@ static void test_no_minder(void **state)
 	scene_free(scene);
 }
 
-/* He is served all the same; but if the worker dies, nobody tells him. */
+/* Without the supervisor's copy nobody could tell him that his worker is lost: it is over at once. */
 static void test_no_memory_for_a_connection(void **state)
 {
 	struct scene *scene = scene_new();
@@ -486,7 +486,8 @@ static void test_no_memory_for_a_connection(void **state)
 	client = connect_client(scene);
 	no_memory_for = 0;
 	assert_int_equal(scene->minder->n_connections, 0);
-	expect_info(client);
+	run_until(client->loop, client_has_ended, client);
+	assert_int_equal(client->have, 0);
 	scene_free(scene);
 }
 
