@@ -355,10 +355,11 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 					   .signals.ready.fd = -1 };
 	supervisor->household.nursery = supervisor->household.watches.epoll = -1;
 	list_init(&supervisor->old);
+	/* What is no address is nobody's. */
 	r = notify_init(&supervisor->notify);
 	if (r < 0)
-		log_line(log, LOG_WARNING, "NOTIFY_SOCKET: %s", strerror(-r));
-	if (listening < 0 || !make_household(supervisor, log, managed))
+		log_line(log, LOG_ERR, "NOTIFY_SOCKET: %s", strerror(-r));
+	if ((r < 0 && r != -EINVAL) || listening < 0 || !make_household(supervisor, log, managed))
 		return false;
 	kernel_probe(&kernel);
 	env_log_kernel(&kernel, NULL, log);
