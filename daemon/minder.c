@@ -4,7 +4,6 @@
 #include "daemon/channel.h"
 #include "daemon/clock.h"
 #include "daemon/events.h"
-#include "proto/message.h"
 
 #include <signal.h>
 #include <string.h>
@@ -32,15 +31,7 @@ static void connection_gone(struct connection *connection)
 static void refuse(struct minder *minder, struct connection *connection, enum proto_error error,
 		   const char *message)
 {
-	struct proto_status status;
-	_cleanup_free_ char *text = NULL;
-	size_t length;
-
-	proto_status_set(&status, error, PROTO_STAGE_NONE, 0, "%s", message);
-	status.retry = true;
-	text = proto_status_encode(&status, &length);
-	if (text)
-		connection_refuse(connection->fd, text, length + 1);
+	connection_refuse(connection->fd, error, message);
 	connection_free(connection);
 	minder->n_connections--;
 }

@@ -6,9 +6,7 @@
 #include "daemon/events.h"
 #include "daemon/nursery.h"
 #include "daemon/privileges.h"
-#include "proto/message.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -37,15 +35,7 @@ static unsigned int count_connections(const struct supervisor *supervisor)
 
 static void refuse(int *fd, const char *message)
 {
-	struct proto_status status;
-	_cleanup_free_ char *text = NULL;
-	size_t length;
-
-	proto_status_set(&status, PROTO_BUSY, PROTO_STAGE_POLICY, 0, "%s", message);
-	status.retry = true;
-	text = proto_status_encode(&status, &length);
-	if (text)
-		connection_refuse(*fd, text, length + 1);
+	connection_refuse(*fd, PROTO_BUSY, message);
 	connection_close(fd);
 }
 
