@@ -55,7 +55,7 @@ static void on_untaken(struct minder *minder, const struct word_message *message
 bool minder_deal(struct minder *minder, int *fd, unsigned int account)
 {
 	struct household *household = minder->household;
-	struct word_message message = { WORD_SERVE, account, ++minder->connections_made };
+	struct word_message message = { WORD_SERVE, account, minder->dealt + 1 };
 	struct connection *connection = connection_new(&household->watches, steal_fd(fd),
 						       household->ledger, account, minder,
 						       connection_gone);
@@ -66,8 +66,7 @@ bool minder_deal(struct minder *minder, int *fd, unsigned int account)
 		*fd = connection_give_back(connection);
 		return false;
 	}
-	minder->dealt++;
-	connection->number = message.number;
+	connection->number = ++minder->dealt;
 	list_append(&minder->connections, &connection->link);
 	minder->n_connections++;
 	return true;
@@ -243,12 +242,10 @@ bool minder_ping(struct minder *minder)
 
 void minder_drain(struct minder *minder)
 {
-	minder->draining = true;
 	minder->drain_owed = !say(minder, WORD_DRAIN);
 }
 
 void minder_end(struct minder *minder)
 {
-	minder->draining = true;
 	say(minder, WORD_END);
 }
