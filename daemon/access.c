@@ -187,7 +187,7 @@ static enum proto_error nothing_fits(const struct question *q, struct proto_stat
 	char what[PROTO_TEXT_MAX];
 
 	if (!nearest)
-		return refuse(q, status, NULL, "no access rule allows this caller such a thing");
+		return refuse(q, status, NULL, "no access rule allows this caller anything (Users=, Groups=)");
 	if (failed == array_size(conditions))
 		return refuse(q, status, nearest->name, NO_VERIFY_NONE);
 	if (conditions[failed].fits == namespace_fits)

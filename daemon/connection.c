@@ -2,12 +2,22 @@
 #include "daemon/connection.h"
 
 #include "daemon/hurry.h"
+#include "proto/message.h"
+#include "proto/util.h"
 
 #include <sys/socket.h>
 
-void connection_refuse(int fd, const char *text, size_t size)
+void connection_refuse(int fd, enum proto_error error, const char *message)
 {
-	send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	struct proto_status status;
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+
+	proto_status_set(&status, error, PROTO_STAGE_NONE, 0, "%s", message);
+	status.retry = true;
+	text = proto_status_encode(&status, &length);
+	if (text)
+		send(fd, text, length + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_RDWR);
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/ledger.h"
 #include "daemon/list.h"
 #include "daemon/watch.h"
+#include "proto/status.h"
 
 struct connection {
 	struct list link;	/* of those that one worker serves */
@@ -34,8 +35,8 @@ struct connection *connection_free(struct connection *connection);
 /* As if it had not been made: the caller has fd again, and the account counts it. */
 int connection_give_back(struct connection *connection);
 
-/* Sends a last message of ours, text with its NUL, as far as the caller has room for it, and ends
- * the connection, also for other holders of it. fd stays the caller's. */
-void connection_refuse(int fd, const char *text, size_t size);
+/* Sends an error that says to try again, as far as the other side has room for it, and ends the
+ * connection, also for other holders of it. fd stays open. */
+void connection_refuse(int fd, enum proto_error error, const char *message);
 /* Closes it in a time that no caller can make long (hurry.h). */
 void connection_close(int *fd);

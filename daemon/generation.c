@@ -228,10 +228,10 @@ void generation_drain(struct generation *generation, unsigned int ms)
 	bool empty = !generation->present;
 
 	generation->draining = true;
+	generation->asked_to_end |= empty;
 	ev_timer_stop(loop, &generation->rested);
 	ev_timer_stop(loop, &generation->end);
 	ev_timer_set(&generation->end, empty ? 0 : ms / 1e3, 0);
-	generation->end.data = empty ? &generation->end : NULL;
 	ev_timer_start(loop, &generation->end);
 	FOR_EACH(minder, generation)
 		minder_drain(minder);

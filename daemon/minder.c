@@ -4,7 +4,6 @@
 #include "daemon/channel.h"
 #include "daemon/clock.h"
 #include "daemon/events.h"
-#include "proto/message.h"
 
 #include <signal.h>
 #include <string.h>
@@ -32,15 +31,7 @@ static void connection_gone(struct connection *connection)
 static void refuse(struct minder *minder, struct connection *connection, enum proto_error error,
 		   const char *message)
 {
-	struct proto_status status;
-	_cleanup_free_ char *text = NULL;
-	size_t length;
-
-	proto_status_set(&status, error, PROTO_STAGE_NONE, 0, "%s", message);
-	status.retry = true;
-	text = proto_status_encode(&status, &length);
-	if (text)
-		connection_refuse(connection->fd, text, length + 1);
+	connection_refuse(connection->fd, error, message);
 	connection_free(connection);
 	minder->n_connections--;
 }
@@ -64,7 +55,7 @@ static void on_untaken(struct minder *minder, const struct word_message *message
 bool minder_deal(struct minder *minder, int *fd, unsigned int account)
 {
 	struct household *household = minder->household;
-	struct word_message message = { WORD_SERVE, account, ++minder->connections_made };
+	struct word_message message = { WORD_SERVE, account, minder->dealt + 1 };
 	struct connection *connection = connection_new(&household->watches, steal_fd(fd),
 						       household->ledger, account, minder,
 						       connection_gone);
@@ -75,8 +66,7 @@ bool minder_deal(struct minder *minder, int *fd, unsigned int account)
 		*fd = connection_give_back(connection);
 		return false;
 	}
-	minder->dealt++;
-	connection->number = message.number;
+	connection->number = ++minder->dealt;
 	list_append(&minder->connections, &connection->link);
 	minder->n_connections++;
 	return true;
@@ -252,12 +242,10 @@ bool minder_ping(struct minder *minder)
 
 void minder_drain(struct minder *minder)
 {
-	minder->draining = true;
 	minder->drain_owed = !say(minder, WORD_DRAIN);
 }
 
 void minder_end(struct minder *minder)
 {
-	minder->draining = true;
 	say(minder, WORD_END);
 }

@@ -32,13 +32,13 @@ struct minder {
 	int channel;
 	ev_io heard;
 	bool ready;			/* it has begun */
-	bool draining, hung;
+	bool hung;
 	bool drain_owed;		/* there was no memory to tell it so */
 	unsigned int pings;		/* that were not answered */
 	struct list connections;
 	unsigned int n_connections;
-	unsigned long dealt;		/* connections, ever */
-	uint64_t born_us, connections_made;
+	uint64_t dealt;			/* connections, ever; the last one's number */
+	uint64_t born_us;
 	unsigned int penalty_ms;	/* at most, of a user at whose work it is lost */
 	void *owner;
 	const struct minder_callbacks {

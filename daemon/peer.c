@@ -4,7 +4,6 @@
 #include "daemon/calls.h"
 #include "daemon/hurry.h"
 #include "daemon/quota.h"
-#include "proto/message.h"
 
 #include <sys/ioctl.h>
 #include <sys/socket.h>

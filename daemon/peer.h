@@ -12,7 +12,7 @@
 
 struct peer {
 	struct env *env;
-	struct list link; /* the listener's */
+	struct list link; /* the worker's */
 	struct turn intake; /* to take what has come in */
 	struct turn turn; /* to carry out the next call */
 	int fd;

@@ -2,6 +2,7 @@
 #include "daemon/record.h"
 
 #include "daemon/events.h"
+#include "daemon/rate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -143,7 +144,7 @@ static void tell_success(const struct record *record, char *text, size_t size)
 
 	snprintf(text, size, "uid %u: %s%s port %u: %s, %s %s, verified by %s, %llu us%s",
 		 record->uid, probe_words(request), request->call.host, request->call.port,
-		 session->address,		 session->version, session->cipher, session->verified_by,
+		 session->address, session->version, session->cipher, session->verified_by,
 		 (unsigned long long)session->timings.total,
 		 record->delivered ? "" : ", and the caller did not take it");
 }

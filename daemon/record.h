@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "daemon/rate.h"
 #include "daemon/request.h"
 
 #include <sys/types.h>

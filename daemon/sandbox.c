@@ -169,8 +169,8 @@ static int filter_calls(void)
 /* Files that the C library would open only when they are needed, and then cannot. */
 static void warm_up(void)
 {
-	/* strftime(3) looks the local time zone up, whoever's time it is to write, and each time
-	 * anew unless TZ says it. No time that ktlsd writes is local. */
+	/* strftime(3) looks the local time zone up, also to write a time of another one, and each
+	 * time anew unless TZ says it. No time that ktlsd writes is local. */
 	setenv("TZ", "UTC0", 1);
 	tzset();
 }

@@ -3,6 +3,8 @@
 
 #include "daemon/policy.h"
 
+#include <string.h>
+
 static bool tell(FILE *errors, const char *fault)
 {
 	char safe[16384];	/* two paths and a sentence */
@@ -64,6 +66,32 @@ struct setup *setup_load(const char *file, bool check, FILE *errors)
 	if (!check && !read_stores(setup, errors))
 		return NULL;
 	return steal_ptr(&setup);
+}
+
+static void log_each_line(struct log *log, char *text)
+{
+	char *rest = NULL;
+
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		log_line(log, LOG_ERR, "%s", line);
+}
+
+struct setup *setup_load_logged(const char *file, struct log *log)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *errors = open_memstream(&text, &size);
+	struct setup *setup;
+
+	if (!errors) {
+		log_line(log, LOG_ERR, "the configuration cannot be read: %s", strerror(errno));
+		return NULL;
+	}
+	setup = setup_load(file, false, errors);
+	fclose(errors);
+	if (text)
+		log_each_line(log, text);
+	return setup;
 }
 
 struct setup *setup_free(struct setup *setup)

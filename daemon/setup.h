@@ -4,6 +4,7 @@
 #pragma once
 
 #include "daemon/config.h"
+#include "daemon/log.h"
 #include "daemon/trust.h"
 
 struct setup {
@@ -16,5 +17,7 @@ struct setup {
  * NULL. A warning is told there, too. check: what costs time and cannot be wrong is left out.
  */
 struct setup *setup_load(const char *file, bool check, FILE *errors);
+/* The same, told in the log: for a process that runs already. */
+struct setup *setup_load_logged(const char *file, struct log *log);
 struct setup *setup_free(struct setup *setup);
 DEFINE_CLEANUP(struct setup *, setup_free)

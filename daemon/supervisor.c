@@ -6,9 +6,7 @@
 #include "daemon/events.h"
 #include "daemon/nursery.h"
 #include "daemon/privileges.h"
-#include "proto/message.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -18,6 +16,7 @@
 #define PULSE 1.0	/* seconds */
 
 static const struct generation_callbacks generation_callbacks;
+static const char no_worker[] = "no worker can begin with the new configuration";
 
 static const struct config *config_of(const struct supervisor *supervisor)
 {
@@ -37,15 +36,7 @@ static unsigned int count_connections(const struct supervisor *supervisor)
 
 static void refuse(int *fd, const char *message)
 {
-	struct proto_status status;
-	_cleanup_free_ char *text = NULL;
-	size_t length;
-
-	proto_status_set(&status, PROTO_BUSY, PROTO_STAGE_POLICY, 0, "%s", message);
-	status.retry = true;
-	text = proto_status_encode(&status, &length);
-	if (text)
-		connection_refuse(*fd, text, length + 1);
+	connection_refuse(*fd, PROTO_BUSY, message);
 	connection_close(fd);
 }
 
@@ -126,22 +117,24 @@ static void on_stop_signal(struct supervisor *supervisor)
 
 /* --- generations */
 
-static void tell_ready(struct supervisor *supervisor, const char *but)
+/* failure: of a reload; or NULL. */
+static void tell_ready(struct supervisor *supervisor, const char *failure)
 {
 	const struct generation *current = supervisor->current;
 	struct proto_status status = { .message = "the kernel takes TLS" };
 
 	if (!kernel_takes_any(&current->kernel))
 		kernel_unavailable(&current->kernel, &status);
-	notify_tell(&supervisor->notify, "READY=1\nSTATUS=%s%u workers (%s); %s", but,
-		    current->wanted, supervisor->confinement, status.message);
+	notify_tell(&supervisor->notify, "READY=1\nSTATUS=%s%sworkers: %u (%s); %s",
+		    failure ? failure : "", failure ? "; " : "", current->wanted,
+		    supervisor->confinement, status.message);
 }
 
 static void begin_to_serve(struct supervisor *supervisor)
 {
 	supervisor->started = true;
 	log_record(supervisor->household.log, LOG_INFO, EVENT_SERVICE_STARTED, NULL, 0,
-		   "ktlsd " KTLSD_VERSION ", %u workers", supervisor->current->wanted);
+		   "ktlsd " KTLSD_VERSION ", workers: %u", supervisor->current->wanted);
 	listener_start(&supervisor->listener, supervisor->household.loop,
 		       supervisor->household.log, steal_fd(&supervisor->listening), deal);
 }
@@ -159,11 +152,20 @@ static void on_ready(struct generation *generation)
 			   "the configuration was read anew");
 	}
 	supervisor->current = generation;
-	tell_ready(supervisor, "");
+	tell_ready(supervisor, NULL);
 	if (supervisor->started)
 		listener_resume(&supervisor->listener);
 	else
 		begin_to_serve(supervisor);
+}
+
+static void reload_failed(struct supervisor *supervisor, const char *why)
+{
+	char failure[128];
+
+	snprintf(failure, sizeof(failure), "%s: the one before stays in force", why);
+	log_record(supervisor->household.log, LOG_ERR, EVENT_RELOAD_FAILED, NULL, 0, "%s", failure);
+	tell_ready(supervisor, failure);
 }
 
 /* A worker of the current generation is simply replaced; that a new one cannot begin is told at
@@ -176,8 +178,7 @@ static void on_stillborn(struct generation *generation)
 		return;
 	supervisor->next = generation_free(supervisor->next);
 	if (supervisor->current)
-		return tell_ready(supervisor, "the new configuration is not in force: no worker "
-					      "could begin; ");
+		return reload_failed(supervisor, no_worker);
 	supervisor->failed = true;
 	ev_break(supervisor->household.loop, EVBREAK_ALL);
 }
@@ -232,29 +233,6 @@ static bool add_generation(struct supervisor *supervisor, struct setup *setup,
 
 /* --- reload */
 
-static void log_each_line(struct log *log, char *text)
-{
-	char *rest = NULL;
-
-	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		log_line(log, LOG_ERR, "%s", line);
-}
-
-static struct setup *load_anew(struct supervisor *supervisor)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t size;
-	FILE *errors = open_memstream(&text, &size);
-	struct setup *setup;
-
-	if (!errors)
-		return NULL;
-	setup = setup_load(supervisor->config, false, errors);
-	fclose(errors);
-	log_each_line(supervisor->household.log, text);
-	return setup;
-}
-
 static void on_hangup(struct supervisor *supervisor)
 {
 	struct kernel kernel;
@@ -263,13 +241,11 @@ static void on_hangup(struct supervisor *supervisor)
 	if (!supervisor->current)
 		return;
 	notify_tell(&supervisor->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_us());
-	setup = load_anew(supervisor);
+	setup = setup_load_logged(supervisor->config, supervisor->household.log);
 	kernel_probe(&kernel);
 	if (setup && add_generation(supervisor, setup, &kernel))
 		return;
-	log_record(supervisor->household.log, LOG_ERR, EVENT_RELOAD_FAILED, NULL, 0,
-		   "the new configuration has faults, the one before stays in force");
-	tell_ready(supervisor, "the new configuration has faults, the one before is in force; ");
+	reload_failed(supervisor, setup ? no_worker : "the new configuration has faults");
 }
 
 /* --- the supervisor */

@@ -211,11 +211,16 @@ static void test_no_room(void **state)
 static void test_a_refusal(void **state)
 {
 	struct scene *scene = scene_new();
-	char text[32];
+	char text[512];
+	ssize_t n;
 
-	connection_refuse(scene->connection->fd, "sorry", sizeof("sorry"));
-	assert_int_equal(recv(scene->caller, text, sizeof(text), 0), sizeof("sorry"));
-	assert_string_equal(text, "sorry");
+	connection_refuse(scene->connection->fd, PROTO_BUSY, "sorry");
+	n = recv(scene->caller, text, sizeof(text), 0);
+	assert_true(n > 0);
+	assert_int_equal(strnlen(text, (size_t)n) + 1, n);
+	assert_non_null(strstr(text, "\"io.ktlsd.Busy\""));
+	assert_non_null(strstr(text, "\"sorry\""));
+	assert_non_null(strstr(text, "\"retry\":true"));
 	/* Also for whoever else has it. */
 	assert_int_equal(recv(scene->caller, text, sizeof(text), 0), 0);
 	assert_int_equal(recv(scene->worker, text, sizeof(text), 0), 0);
@@ -232,13 +237,13 @@ static void test_a_refusal_that_nobody_takes(void **state)
 	assert_int_equal(fcntl(scene->worker, F_SETFL, 0), 0); /* of all its copies */
 	while (send(scene->worker, filler, sizeof(filler), MSG_DONTWAIT) > 0)
 		;
-	connection_refuse(scene->connection->fd, "sorry", sizeof("sorry"));
+	connection_refuse(scene->connection->fd, PROTO_BUSY, "sorry");
 	expect_gone(scene);
 	scene_free(scene);
 
 	scene = scene_new();
 	close_fd(&scene->caller);
-	connection_refuse(scene->connection->fd, "sorry", sizeof("sorry"));
+	connection_refuse(scene->connection->fd, PROTO_BUSY, "sorry");
 	expect_gone(scene);
 	scene_free(scene);
 }

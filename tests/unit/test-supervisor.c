@@ -111,7 +111,7 @@ static void expect_notification(struct service *s, const char *start, const char
 		fail_msg("not %s with %s, but %s", start, part, text);
 }
 
-#define expect_ready(s) expect_notification(s, "READY=1\nSTATUS=", "2 workers")
+#define expect_ready(s) expect_notification(s, "READY=1\nSTATUS=", "workers: 2 ")
 
 static struct service *service_new_managed(const char *config, bool managed)
 {
