@@ -71,6 +71,39 @@ static void hang_up(struct peer *peer)
 	hurry_end();
 }
 
+/* Nothing of it goes on any more. */
+static void fall_silent(struct peer *peer)
+{
+	turn_leave(&peer->intake);
+	turn_leave(&peer->turn);
+	calls_conclude(peer, false);
+	peer->request = request_free(peer->request);
+	ev_io_stop(peer->env->loop, &peer->readable);
+	ev_io_stop(peer->env->loop, &peer->writable);
+	ev_timer_stop(peer->env->loop, &peer->reading);
+	ev_timer_stop(peer->env->loop, &peer->delivering);
+	charge_give_back(&peer->memory);
+	shut_down_undelivered(peer);
+	proto_writer_deinit(&peer->writer);
+	proto_reader_deinit(&peer->reader);
+}
+
+/*
+ * The connection is over. Where a socket was sent that the caller has not taken, it is so for him
+ * alone: as long as he keeps his end the socket is on its way, and he is charged with it. Else
+ * whoever hangs up by halves could have as many on their way as the kernel allows to all.
+ */
+static void end(struct peer *peer)
+{
+	bool sent = untaken_waits(&peer->untaken) && peer->writer.fd < 0;
+
+	if (!sent || peer->draining)
+		return peer->gone(peer);
+	fall_silent(peer);
+	peer->over = true;
+	shutdown(peer->fd, SHUT_RDWR);
+}
+
 /* Sends what is to be sent. False: the connection is over. */
 static bool deliver(struct peer *peer)
 {
@@ -131,7 +164,7 @@ static void last_look(struct peer *peer, const char *why)
 		calls_refuse(peer, &status);
 		deliver(peer);
 	}
-	peer->gone(peer);
+	end(peer);
 }
 
 /* For the next call, or to go. A socket that the caller has not taken is no reason to stay when the
@@ -161,7 +194,7 @@ void peer_settle(struct peer *peer)
 
 	/* Where nothing is under way, the first of them is what is about to begin. */
 	if (!alive || waiting > PROTO_PIPELINE_MAX + (ready ? 1u : 0u))
-		return peer->gone(peer);
+		return end(peer);
 	if (ready && waiting)
 		turn_wait(&peer->turn);
 	else if (ready && peer->draining && peer->called)
@@ -206,7 +239,7 @@ static void take(struct peer *peer)
 	switch (fill(peer)) {
 	case PROTO_FRAME_OK:
 		if (!has_room(peer))
-			return peer->gone(peer);
+			return end(peer);
 		if (proto_reader_waiting(&peer->reader) != waiting)
 			peer->begun = false;
 		return peer_settle(peer);
@@ -215,7 +248,7 @@ static void take(struct peer *peer)
 	case PROTO_FRAME_END:
 	case PROTO_FRAME_TOO_LARGE:
 	case PROTO_FRAME_FAILED:
-		return peer->gone(peer);
+		return end(peer);
 	}
 }
 
@@ -235,7 +268,7 @@ static void on_readable(EV_P_ ev_io *io, int events)
 	int n = 0;
 
 	if (events & EV_ERROR)
-		return peer->gone(peer);
+		return end(peer);
 	if (ioctl(io->fd, FIONREAD, &n) < 0 || n == 0)
 		return take(peer);
 	ev_io_stop(EV_A_ io);
@@ -247,13 +280,17 @@ static void on_writable(EV_P_ ev_io *io, int events)
 	struct peer *peer = container_of(io, struct peer, writable);
 
 	if (events & EV_ERROR)
-		return peer->gone(peer);
+		return end(peer);
 	peer_settle(peer);
 }
 
 static void on_taken(struct untaken *untaken)
 {
-	peer_settle(container_of(untaken, struct peer, untaken));
+	struct peer *peer = container_of(untaken, struct peer, untaken);
+
+	if (peer->over)
+		return peer->gone(peer);
+	peer_settle(peer);
 }
 
 /* What has just come in may still be waiting for its turn to be read. */
@@ -263,14 +300,14 @@ static void on_reading_late(EV_P_ ev_timer *timer, int events)
 
 	if (is_ready(peer))
 		return last_look(peer, "the call came too late, or could not be read in time");
-	peer->gone(peer);
+	end(peer);
 }
 
 static void on_delivering_late(EV_P_ ev_timer *timer, int events)
 {
 	struct peer *peer = container_of(timer, struct peer, delivering);
 
-	peer->gone(peer);
+	end(peer);
 }
 
 struct peer *peer_new(struct env *env, int fd, unsigned int account, void *owner,
@@ -310,19 +347,8 @@ struct peer *peer_free(struct peer *peer)
 	if (!peer)
 		return NULL;
 	list_leave(&peer->link);
-	turn_leave(&peer->intake);
-	turn_leave(&peer->turn);
-	calls_conclude(peer, false);
-	request_free(peer->request);
-	ev_io_stop(peer->env->loop, &peer->readable);
-	ev_io_stop(peer->env->loop, &peer->writable);
-	ev_timer_stop(peer->env->loop, &peer->reading);
-	ev_timer_stop(peer->env->loop, &peer->delivering);
+	fall_silent(peer);
 	untaken_deinit(&peer->untaken);
-	charge_give_back(&peer->memory);
-	shut_down_undelivered(peer);
-	proto_writer_deinit(&peer->writer);
-	proto_reader_deinit(&peer->reader);
 	hang_up(peer);
 	credentials_deinit(&peer->credentials);
 	free(peer);

@@ -25,6 +25,7 @@ struct peer {
 	bool last;	     /* the reply under way is the last one */
 	bool called;	     /* once at least */
 	bool draining;	     /* no more calls than those that are here */
+	bool over;	     /* but for a socket that the caller has not taken */
 	struct proto_reader reader;
 	struct charge memory; /* of what has come in */
 	struct proto_writer writer;

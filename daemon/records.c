@@ -6,10 +6,17 @@
 #define CHANGE_CIPHER_SPEC 20
 #define HANDSHAKE 22
 
+static bool is_empty(const struct records *records)
+{
+	return !records->header[3] && !records->header[4];
+}
+
+/* Of records without content OpenSSL takes no notice, so they change nothing here either: else a
+ * peer could hide its certificates from whoever looks at what is in the clear. */
 static void record_done(struct records *records)
 {
 	if (records->header[0] == CHANGE_CIPHER_SPEC) {
-		records->ciphered = true;
+		records->ciphered |= !is_empty(records);
 	} else if (records->ciphered) {
 		records->n_protected++;
 		memcpy(records->nonce, records->header + RECORD_HEADER, sizeof(records->nonce));

@@ -12,6 +12,14 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+/*
+ * How many words are heard in one turn of the loop. Were it one, the piece of work that each turn
+ * has time for (turns.h) would stand between any two of them: whoever connects would wait for as
+ * many pieces as others have connected before him, and so would the ping by which the worker is
+ * seen to be well.
+ */
+#define WORDS_PER_TURN 64
+
 struct worker {
 	struct env env;
 	struct book book;
@@ -88,26 +96,34 @@ static void (*const acts[])(struct worker *worker, const struct word_message *me
 	[WORD_END] = end,
 };
 
-/* One a turn, so that those that are being served have their turn, too. Without a supervisor there
- * is nobody to work for: another one will be started, and callers are told to try it. */
-static void on_heard(EV_P_ ev_io *io, int events)
+/* False: there is nothing more to be heard. Without a supervisor there is nobody to work for:
+ * another one will be started, and callers are told to try it. */
+static bool hear(struct worker *worker)
 {
-	struct worker *worker = container_of(io, struct worker, heard);
 	struct word_message message;
 	int fd;
-	ssize_t n = events & EV_ERROR ? -ENOMEM :
-		    channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, &fd);
+	ssize_t n = channel_receive(worker->channel, &message, sizeof(message), MSG_DONTWAIT, &fd);
 
 	if (n == -EAGAIN || n == -EINTR)
-		return;
-	/* A worker that hears nothing, for want of memory, is none. Its callers are told by the
-	 * supervisor. */
+		return false;
 	if (n < 0)
 		exit(EXIT_FAILURE);
 	if (n != sizeof(message) || message.word >= array_size(acts))
-		end(worker, NULL, -1);
-	else
-		acts[message.word](worker, &message, fd);
+		return end(worker, NULL, -1), false;
+	acts[message.word](worker, &message, fd);
+	return true;
+}
+
+static void on_heard(EV_P_ ev_io *io, int events)
+{
+	struct worker *worker = container_of(io, struct worker, heard);
+
+	/* A worker that hears nothing, for want of memory, is none. Its callers are told by the
+	 * supervisor. */
+	if (events & EV_ERROR)
+		exit(EXIT_FAILURE);
+	for (unsigned int n = 0; n < WORDS_PER_TURN && hear(worker); n++)
+		;
 }
 
 static void on_kernel_lost(struct env *env)

@@ -139,13 +139,14 @@ static void note_clear(struct records *records, const uint8_t *bytes, size_t n)
 	n_clear += n;
 }
 
-/* Of handshake records alone, and only before ChangeCipherSpec. */
+/* Of handshake records alone, and only before ChangeCipherSpec; an empty one is none. */
 static void test_what_is_in_the_clear(void **state)
 {
 	struct stream stream = { .n = 0 };
 
 	put(&stream, 22, 300, 1);
 	put(&stream, 21, 2, 1);
+	put(&stream, 20, 0, 0);
 	put(&stream, 22, 5, 7);
 	put(&stream, 20, 1, 1);
 	put(&stream, 22, 40, 0x70);
@@ -158,7 +159,7 @@ static void test_what_is_in_the_clear(void **state)
 				     stream.n - at < chunk ? stream.n - at : chunk);
 		assert_int_equal(n_clear, 305);
 		assert_memory_equal(clear, stream.bytes + 5, 300);
-		assert_memory_equal(clear + 300, stream.bytes + 305 + 7 + 5, 5);
+		assert_memory_equal(clear + 300, stream.bytes + 305 + 7 + 5 + 5, 5);
 		assert_int_equal(records.n_protected, 1);
 	}
 }

@@ -154,6 +154,31 @@ static void test_untaken(void **state)
 	end(scene);
 }
 
+/* What is said in one go is heard in one turn of the loop: before anybody whom it brings is served,
+ * and whoever comes last has waited for nobody's work. */
+static void test_many_words_at_once(void **state)
+{
+	struct scene *scene = scene_new();
+	struct client *clients[8];
+
+	assert_int_equal(kill(scene->pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(scene->pid, NULL, WUNTRACED), scene->pid);
+	for (size_t i = 0; i < array_size(clients); i++) {
+		clients[i] = serve(scene, i);
+		client_send(clients[i], GET_INFO);
+	}
+	say(scene, WORD_PING);
+	say(scene, WORD_END);
+	assert_int_equal(kill(scene->pid, SIGCONT), 0);
+	expect_word(scene, WORD_WELL, 0);
+	for (size_t i = 0; i < array_size(clients); i++) {
+		expect_message(clients[i], BUSY, RETRY);
+		expect_end(clients[i]);
+	}
+	expect_ended(scene, 0);
+	scene_free(scene);
+}
+
 static void test_nonsense(void **state)
 {
 	static const struct word_message unknown = { .word = WORD_WELL };
@@ -295,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_pings),
 		cmocka_unit_test(test_serves),
 		cmocka_unit_test(test_untaken),
+		cmocka_unit_test(test_many_words_at_once),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_without_a_supervisor),
 		cmocka_unit_test(test_drained),
