@@ -215,7 +215,7 @@ static int call_late(struct ktls *k)
 		return call_fail(k, KTLS_SILENT, "service", ETIMEDOUT,
 				 "%s accepted no caller for %u ms", k->service.sun_path, ms);
 	return call_fail(k, KTLS_SILENT, "service", ETIMEDOUT,
-			 "the service gave no answer for %u ms", ms);
+			 "the service gave no answer for %u ms; is it full, or does it not start?", ms);
 }
 
 static int call_open(struct ktls *k)

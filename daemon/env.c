@@ -60,6 +60,17 @@ static unsigned int share(unsigned int all, unsigned int workers)
 	return (all + workers - 1) / workers;
 }
 
+/* One user alone must not have all look-ups of a worker, unless he may have all there are. */
+static void init_resolver(struct env *env, const struct env_parts *parts)
+{
+	unsigned int all = parts->config->limits.resolvers, one = parts->config->limits.user_resolvers;
+	unsigned int max = share(all, parts->workers), max_of_user = share(one, parts->workers);
+
+	if (max == max_of_user && all > one)
+		max++;
+	resolver_init(&env->resolver, env->loop, parts->nursery, max, max_of_user);
+}
+
 bool env_init(struct env *env, struct ev_loop *loop, const struct env_parts *parts)
 {
 	*env = (struct env){
@@ -68,9 +79,7 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct env_parts *par
 	};
 	turns_init(&env->turns, loop);
 	env->turns.at_work = &env->book->ledger->at_work[env->book->seat];
-	resolver_init(&env->resolver, loop, parts->nursery,
-		      share(env->config->limits.resolvers, parts->workers),
-		      share(env->config->limits.user_resolvers, parts->workers));
+	init_resolver(env, parts);
 	if (watch_set_init(&env->watches, loop) < 0) {
 		log_line(env->log, LOG_ERR, "no epoll set can be made");
 		return false;

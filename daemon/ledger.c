@@ -175,13 +175,6 @@ enum ledger_answer charge_set(struct charge *charge, const struct book *book, un
 	return answer;
 }
 
-enum ledger_answer charge_take(struct charge *charge, const struct book *book, unsigned int account,
-			       enum quota quota, unsigned int of_user, unsigned int in_all)
-{
-	assert(!charge->book);
-	return charge_set(charge, book, account, quota, 1, of_user, in_all);
-}
-
 void charge_give_back(struct charge *charge)
 {
 	if (charge->book)

@@ -90,11 +90,11 @@ struct charge {
 
 enum ledger_answer { LEDGER_TAKEN, LEDGER_USER_FULL, LEDGER_FULL };
 
-/* At the limit two workers may both say no where one could have said yes; never both yes. */
-enum ledger_answer charge_take(struct charge *charge, const struct book *book, unsigned int account,
-			       enum quota quota, unsigned int of_user, unsigned int in_all);
-/* The same for an amount that changes: n in place of what was taken before. LEDGER_TAKEN, or it is as
- * it was. 0 is what charge_give_back() leaves. */
+/*
+ * n in place of what was taken before, which is more or less: LEDGER_TAKEN, or it is as it was. 0 is
+ * what charge_give_back() leaves. At the limit two workers may both say no where one could have said
+ * yes; never both yes.
+ */
 enum ledger_answer charge_set(struct charge *charge, const struct book *book, unsigned int account,
 			      enum quota quota, unsigned int n, unsigned int of_user,
 			      unsigned int in_all);

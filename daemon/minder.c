@@ -152,9 +152,10 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	list_init(&minder->link);
 	list_init(&minder->connections);
 	ev_io_init(&minder->heard, on_heard, -1, EV_READ);
-	errno = EUSERS;
 	if (minder->seat == LEDGER_SEATS || !start(minder, &birth)) {
-		log_line(household->log, LOG_ERR, "no worker can be started: %s", strerror(errno));
+		log_line(household->log, LOG_ERR, "no worker can be started: %s",
+			 minder->seat == LEDGER_SEATS ? "too many have yet to end" :
+							strerror(errno));
 		return minder_free(minder);
 	}
 	ev_io_set(&minder->heard, minder->channel, EV_READ);

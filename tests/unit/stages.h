@@ -203,6 +203,8 @@ void resolver_init(struct resolver *resolver, struct ev_loop *loop, int nursery,
 	list_init(&resolver->waiting);
 	list_init(&resolver->running);
 	resolver->loop = loop;
+	resolver->max = max;
+	resolver->max_of_user = max_of_user;
 }
 
 void resolver_deinit(struct resolver *resolver)

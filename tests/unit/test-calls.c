@@ -25,8 +25,8 @@ static struct elsewhere elsewhere_new(struct scene *scene)
 static void leave_lying(struct scene *scene, struct elsewhere *elsewhere, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		assert_int_equal(charge_take(&elsewhere->charges[i], &elsewhere->book,
-					     scene->theatre.caller.account, QUOTA_UNDELIVERED,
+		assert_int_equal(charge_set(&elsewhere->charges[i], &elsewhere->book,
+					     scene->theatre.caller.account, QUOTA_UNDELIVERED, 1,
 					     UNDELIVERED_MAX, UNDELIVERED_MAX), LEDGER_TAKEN);
 }
 

@@ -222,8 +222,8 @@ static void test_a_seat_that_is_left(void **state)
 	struct charge charges[6] = { { 0 } };
 
 	for (size_t i = 0; i < array_size(charges); i++)
-		assert_int_equal(charge_take(&charges[i], i % 2 ? &mine : &other, 5 + i % 3,
-					     i / 3 ? QUOTA_UNDELIVERED : QUOTA_REQUESTS, PLENTY,
+		assert_int_equal(charge_set(&charges[i], i % 2 ? &mine : &other, 5 + i % 3,
+					     i / 3 ? QUOTA_UNDELIVERED : QUOTA_REQUESTS, 1, PLENTY,
 					     PLENTY), LEDGER_TAKEN);
 	assert_int_equal(book_balance(&mine), 3);
 	ledger_leave(ledger, mine.seat);
@@ -247,14 +247,14 @@ static void test_a_charge_is_given_back_once(void **state)
 	struct charge charge = { 0 };
 
 	charge_give_back(&charge);
-	assert_int_equal(charge_take(&charge, &book, 3, QUOTA_REQUESTS, 1, 1), LEDGER_TAKEN);
+	assert_int_equal(charge_set(&charge, &book, 3, QUOTA_REQUESTS, 1, 1, 1), LEDGER_TAKEN);
 	assert_int_equal(ledger_of_user(ledger, 3, QUOTA_REQUESTS), 1);
 	assert_int_equal(ledger_of_user(ledger, 3, QUOTA_UNDELIVERED), 0);
 	assert_int_equal(ledger_of_user(ledger, 4, QUOTA_REQUESTS), 0);
 	charge_give_back(&charge);
 	charge_give_back(&charge);
 	expect_empty(ledger);
-	assert_int_equal(charge_take(&charge, &book, 3, QUOTA_REQUESTS, 1, 1), LEDGER_TAKEN);
+	assert_int_equal(charge_set(&charge, &book, 3, QUOTA_REQUESTS, 1, 1, 1), LEDGER_TAKEN);
 	charge_give_back(&charge);
 	ledger_free(ledger);
 }
@@ -287,7 +287,7 @@ static void test_limits(void **state)
 	for (size_t i = 0; i < array_size(expected); i++) {
 		const struct expected *e = &expected[i];
 
-		assert_int_equal(charge_take(&charges[i], &books[i % 3], e->account, e->quota,
+		assert_int_equal(charge_set(&charges[i], &books[i % 3], e->account, e->quota, 1,
 					     e->of_user, e->in_all), e->answer);
 		assert_int_equal(charges[i].book != NULL, e->answer == LEDGER_TAKEN);
 	}
@@ -402,7 +402,7 @@ static void hammer(struct anvil *anvil, const struct book *book)
 		struct charge charge = { 0 };
 		unsigned int held;
 
-		if (charge_take(&charge, book, 9, QUOTA_REQUESTS, i % 2 ? LIMIT : PLENTY,
+		if (charge_set(&charge, book, 9, QUOTA_REQUESTS, 1, i % 2 ? LIMIT : PLENTY,
 				i % 2 ? PLENTY : LIMIT) != LEDGER_TAKEN)
 			continue;
 		held = ++anvil->held;
@@ -459,7 +459,7 @@ static void test_a_worker_that_is_killed(void **state)
 	struct book survivor = new_book(ledger);
 	struct charge charge = { 0 };
 
-	assert_int_equal(charge_take(&charge, &survivor, 9, QUOTA_REQUESTS, 1, 1), LEDGER_TAKEN);
+	assert_int_equal(charge_set(&charge, &survivor, 9, QUOTA_REQUESTS, 1, 1, 1), LEDGER_TAKEN);
 	for (int i = 0; i < 20; i++) {
 		struct book book = new_book(ledger);
 		unsigned int before = anvil->taken;
@@ -468,7 +468,7 @@ static void test_a_worker_that_is_killed(void **state)
 		if (pid == 0)
 			for (struct charge mine;;) {
 				mine = (struct charge){ 0 };
-				charge_take(&mine, &book, 9, i % N_QUOTAS, PLENTY, PLENTY);
+				charge_set(&mine, &book, 9, i % N_QUOTAS, 1, PLENTY, PLENTY);
 				anvil->taken++;
 				if (i % 2)
 					charge_give_back(&mine);

@@ -177,6 +177,7 @@ ktlsd-resolver	daemon/nursery.c	"ktlsd-resolver"
 for five seconds	daemon/minder.h	MINDER_PINGS_MAX 5$
 each second	daemon/supervisor.c	PULSE 1.0
 up to half a second	daemon/generation.h	GENERATION_REST_MAX 0.5$
+than 128 at	daemon/ledger.h	LEDGER_SEATS 128$
 the 4096 of whom	daemon/ledger.h	LEDGER_ACCOUNTS 4096$
 READY=1	daemon/supervisor.c	READY=1
 STOPPING=1	daemon/supervisor.c	STOPPING=1

@@ -444,7 +444,7 @@ static unsigned int count_seats(const struct ledger *ledger)
 	return n;
 }
 
-static void expect_no_minder(struct scene *scene)
+static void expect_no_minder(struct scene *scene, const char *why)
 {
 	unsigned int seats = count_seats(scene->home.household.ledger);
 	size_t descriptors = count_descriptors();
@@ -453,7 +453,7 @@ static void expect_no_minder(struct scene *scene)
 	assert_null(new_minder(scene));
 	no_memory_for = 0;
 	no_process = false;
-	expect_logged(scene, "no worker can be started: ");
+	expect_logged(scene, why);
 	assert_int_equal(count_seats(scene->home.household.ledger), seats);
 	assert_int_equal(count_descriptors(), descriptors);
 }
@@ -464,12 +464,12 @@ static void test_no_minder(void **state)
 	struct ledger *ledger = scene->home.household.ledger;
 
 	no_memory_for = sizeof(struct minder);
-	expect_no_minder(scene);
+	expect_no_minder(scene, "no worker can be started: Cannot allocate memory");
 	no_process = true;
-	expect_no_minder(scene);
+	expect_no_minder(scene, "no worker can be started: Resource temporarily unavailable");
 	for (unsigned int i = 0; i < LEDGER_SEATS; i++)
 		ledger_seat(ledger);
-	expect_no_minder(scene);
+	expect_no_minder(scene, "no worker can be started: too many have yet to end");
 	for (unsigned int i = 0; i < LEDGER_SEATS; i++)
 		ledger_leave(ledger, i);
 	scene_free(scene);

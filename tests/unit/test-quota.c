@@ -74,7 +74,7 @@ static void deliver(struct scene *scene, unsigned int account)
 /* What another worker has. */
 static void elsewhere(struct scene *scene, unsigned int account, enum quota quota)
 {
-	assert_int_equal(charge_take(next_charge(scene), &scene->other, account, quota, 1000, 1000),
+	assert_int_equal(charge_set(next_charge(scene), &scene->other, account, quota, 1, 1000, 1000),
 			 LEDGER_TAKEN);
 }
 

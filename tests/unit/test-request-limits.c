@@ -197,6 +197,41 @@ static void test_ended_before_its_first_turn(void **state)
 	run_deinit(&run);
 }
 
+/* --- what a worker has of all look-ups */
+
+static void expect_share(struct theatre *theatre, unsigned int workers, unsigned int max,
+			 unsigned int max_of_user)
+{
+	const struct env_parts parts = {
+		.config = &theatre->config, .log = &theatre->log, .book = &theatre->book,
+		.nursery = -1, .workers = workers,
+	};
+	struct env env;
+
+	assert_true(env_init(&env, play.loop, &parts));
+	assert_int_equal(env.resolver.max, max);
+	assert_int_equal(env.resolver.max_of_user, max_of_user);
+	env_deinit(&env);
+}
+
+/* However many workers: something for each, and for somebody else than one user. */
+static void test_look_ups_are_shared_out(void **state)
+{
+	struct run run;
+
+	run_init(&run);
+	expect_share(&run.theatre, 1, 8, 2);
+	expect_share(&run.theatre, 2, 4, 1);
+	expect_share(&run.theatre, 3, 3, 1);
+	expect_share(&run.theatre, 8, 2, 1);
+	expect_share(&run.theatre, 64, 2, 1);
+	/* Unless the administrator says otherwise. */
+	run.theatre.config.limits.resolvers = 2;
+	expect_share(&run.theatre, 1, 2, 2);
+	expect_share(&run.theatre, 4, 1, 1);
+	run_deinit(&run);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -208,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_the_least_and_the_largest_timeout),
 		cmocka_unit_test(test_ended_in_each_stage),
 		cmocka_unit_test(test_ended_before_its_first_turn),
+		cmocka_unit_test(test_look_ups_are_shared_out),
 	};
 
 	return cmocka_run_group_tests(tests, play_init, play_deinit);

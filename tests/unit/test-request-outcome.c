@@ -194,8 +194,8 @@ static void test_busy(void **state)
 		play.resolve.how = FAILS_AT_ONCE;
 		memset(others, 0, sizeof(others));
 		for (unsigned int i = 0; i < n; i++)
-			assert_int_equal(charge_take(&others[i], &run.theatre.book,
-						     run.theatre.caller.account, QUOTA_REQUESTS,
+			assert_int_equal(charge_set(&others[i], &run.theatre.book,
+						     run.theatre.caller.account, QUOTA_REQUESTS, 1,
 						     512, 512), LEDGER_TAKEN);
 		run_to_done(&run, "host.example");
 		assert_int_equal(run.status.error, PROTO_BUSY);

@@ -65,7 +65,7 @@ static void scene_free(struct scene *scene)
 
 static void charge(struct scene *scene)
 {
-	assert_int_equal(charge_take(&scene->untaken.charge, &scene->book, 1, QUOTA_UNDELIVERED, 1,
+	assert_int_equal(charge_set(&scene->untaken.charge, &scene->book, 1, QUOTA_UNDELIVERED, 1, 1,
 				     1), LEDGER_TAKEN);
 	scene->taken = false;
 }
