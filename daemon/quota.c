@@ -61,12 +61,14 @@ static enum proto_error take(struct charge *charge, const struct env *env, unsig
 	__builtin_unreachable();
 }
 
+/* For longer than a penalty lasts nobody is barred but by a worker that went astray. */
 static enum proto_error check_barred(const struct env *env, unsigned int account,
 				     struct proto_status *status)
 {
 	uint64_t until_us = env->book->ledger->accounts[account].barred_until_us, now_us = clock_us();
+	uint64_t most_us = env->config->limits.user_penalty_ms * UINT64_C(1000);
 
-	if (until_us <= now_us)
+	if (until_us <= now_us || until_us - now_us > most_us)
 		return PROTO_OK;
 	proto_status_set(status, PROTO_BUSY, PROTO_STAGE_POLICY, 0,
 			 "a worker has crashed at a request of this user: no more for %u s",

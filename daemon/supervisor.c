@@ -61,7 +61,7 @@ static unsigned int open_account(struct supervisor *supervisor, int fd, const ch
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &caller, &size);
 	account = ledger_open(ledger, caller.uid, clock_us());
 	if (account == LEDGER_NO_ACCOUNT ||
-	    ledger->accounts[account].connections <= config_of(supervisor)->limits.user_connections)
+	    ledger->users[account].connections <= config_of(supervisor)->limits.user_connections)
 		return account;
 	*why = "this user has too many connections: UserConnections= in the configuration";
 	ledger_close(ledger, account);
