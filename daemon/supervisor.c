@@ -193,11 +193,12 @@ static void on_room(struct generation *generation)
 	accept_more(generation->owner);
 }
 
+/* A worker says so, which may have gone astray: the service does not end on its word. */
 static void on_kernel_lost(struct generation *generation)
 {
 	struct supervisor *supervisor = generation->owner;
 
-	if (supervisor->stopping)
+	if (supervisor->stopping || !supervisor->household.restarts || kernel_ulp_errno() != ENOENT)
 		return;
 	log_record(supervisor->household.log, LOG_ERR, EVENT_KERNEL_TLS_UNAVAILABLE, NULL, 0,
 		   "the kernel has no TLS module any more: ending, to be started anew with it");
