@@ -119,6 +119,14 @@ enum proto_error quota_admit(struct charge *charge, const struct env *env, unsig
 	return take(charge, env, account, QUOTA_REQUESTS, 1, of_user, status);
 }
 
+enum proto_error quota_confirm(const struct env *env, unsigned int account, unsigned int of_user,
+			       struct proto_status *status)
+{
+	if (!of_user || ledger_of_user(env->book->ledger, account, QUOTA_REQUESTS) <= of_user)
+		return PROTO_OK;
+	return busy(status, QUOTA_REQUESTS, true, of_user);
+}
+
 enum proto_error quota_deliver(struct charge *charge, const struct env *env, unsigned int account,
 			       struct proto_status *status)
 {
