@@ -37,8 +37,7 @@ struct record_share {
 	_Atomic unsigned long suppressed;	/* since the last record that was written */
 };
 
-/* What processes share. A worker that went astray may have written anything into it: others are told
- * yes or no wrongly then, and that is all. */
+/* A worker that went astray may have written anything into it: others are told wrongly, no more. */
 struct ledger_shared {
 	struct ledger_account {
 		_Atomic uint64_t request_rate;	/* see rate.h */
@@ -59,8 +58,7 @@ struct ledger {
 		unsigned int crashes;		/* workers that died at this user's work */
 	} users[LEDGER_ACCOUNTS];
 	bool seated[LEDGER_SEATS];
-	struct ledger_shared *shared;
-	/* Its parts. */
+	struct ledger_shared *shared;	/* and its parts: */
 	struct ledger_account *accounts;
 	_Atomic unsigned int (*taken)[N_QUOTAS][LEDGER_SEATS];
 	_Atomic unsigned int (*in_all)[LEDGER_SEATS];
