@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* What one descriptor takes. The padding would hold a second one, but for the length told. */
 union control {
 	char buffer[CMSG_SPACE(sizeof(int))];
 	struct cmsghdr align;
@@ -50,7 +51,7 @@ ssize_t channel_receive(int channel, void *message, size_t size, int flags, int 
 	if (fd) {
 		*fd = -1;
 		header.msg_control = &control;
-		header.msg_controllen = sizeof(control);
+		header.msg_controllen = CMSG_LEN(sizeof(int));
 	}
 	n = recvmsg(channel, &header, flags | MSG_CMSG_CLOEXEC);
 	if (n < 0)

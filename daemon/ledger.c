@@ -4,21 +4,34 @@
 #include "daemon/rate.h"
 
 #include <assert.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 struct ledger *ledger_new(void)
 {
-	struct ledger *ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct ledger *ledger = calloc(1, sizeof(*ledger));
+	struct ledger_shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	return ledger == MAP_FAILED ? NULL : ledger;
+	if (!ledger || shared == MAP_FAILED) {
+		if (shared != MAP_FAILED)
+			munmap(shared, sizeof(*shared));
+		free(ledger);
+		return NULL;
+	}
+	ledger->shared = shared;
+	ledger->accounts = shared->accounts;
+	ledger->taken = shared->taken;
+	ledger->in_all = shared->in_all;
+	ledger->at_work = shared->at_work;
+	return ledger;
 }
 
 struct ledger *ledger_free(struct ledger *ledger)
 {
 	if (ledger)
-		munmap(ledger, sizeof(*ledger));
+		munmap(ledger->shared, sizeof(*ledger->shared));
+	free(ledger);
 	return NULL;
 }
 
@@ -53,14 +66,14 @@ static bool recovered(const struct ledger_account *account, uint64_t now_us)
 /* Whether somebody else may have this account. */
 static bool is_free(const struct ledger *ledger, unsigned int i, uint64_t now_us)
 {
-	const struct ledger_account *account = &ledger->accounts[i];
+	const struct ledger_user *user = &ledger->users[i];
 
-	if (!account->known)
+	if (!user->known)
 		return true;
 	for (enum quota quota = 0; quota < N_QUOTAS; quota++)
 		if (ledger_of_user(ledger, i, quota))
 			return false;
-	return !account->connections && recovered(account, now_us);
+	return !user->connections && recovered(&ledger->accounts[i], now_us);
 }
 
 /* The user's own, or the first on the way to it that he may have. A place that was never used ends
@@ -71,13 +84,13 @@ static unsigned int find(const struct ledger *ledger, uid_t uid, uint64_t now_us
 
 	for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++) {
 		unsigned int at = (uid + i) % LEDGER_ACCOUNTS;
-		const struct ledger_account *account = &ledger->accounts[at];
+		const struct ledger_user *user = &ledger->users[at];
 
-		if (account->known && account->uid == uid)
+		if (user->known && user->uid == uid)
 			return at;
 		if (free_one == LEDGER_NO_ACCOUNT && is_free(ledger, at, now_us))
 			free_one = at;
-		if (!account->known)
+		if (!user->known)
 			break;
 	}
 	return free_one;
@@ -87,24 +100,24 @@ unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us)
 {
 	unsigned int at = find(ledger, uid, now_us);
 	struct ledger_account *account = &ledger->accounts[at];
+	struct ledger_user *user = &ledger->users[at];
 
 	if (at == LEDGER_NO_ACCOUNT)
 		return at;
-	if (!account->known || account->uid != uid) {
-		account->uid = uid;
-		account->known = true;
+	if (!user->known || user->uid != uid) {
+		*user = (struct ledger_user){ .uid = uid, .known = true };
 		account->request_rate = account->records.rate = 0;
 		account->records.suppressed = 0;
-		account->crashes = 0;
+		account->barred_until_us = 0;
 	}
-	account->connections++;
+	user->connections++;
 	return at;
 }
 
 void ledger_close(struct ledger *ledger, unsigned int account)
 {
-	assert(ledger->accounts[account].connections);
-	ledger->accounts[account].connections--;
+	assert(ledger->users[account].connections);
+	ledger->users[account].connections--;
 }
 
 unsigned int ledger_seat(struct ledger *ledger)
@@ -121,15 +134,16 @@ void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us, uint6
 {
 	unsigned int at_work = ledger->at_work[seat];
 	uint64_t bar_us = most_us;
-	struct ledger_account *account;
+	struct ledger_user *user;
 
 	/* A worker that went astray may have written anything. */
 	if (!at_work || at_work > LEDGER_ACCOUNTS)
 		return;
-	account = &ledger->accounts[at_work - 1];
-	if (account->crashes < 16)
-		bar_us = LEDGER_BAR_MIN_US << account->crashes++;
-	account->barred_until_us = now_us + (bar_us < most_us ? bar_us : most_us);
+	user = &ledger->users[at_work - 1];
+	if (user->crashes < 16)
+		bar_us = LEDGER_BAR_MIN_US << user->crashes++;
+	ledger->accounts[at_work - 1].barred_until_us =
+		now_us + (bar_us < most_us ? bar_us : most_us);
 }
 
 void ledger_leave(struct ledger *ledger, unsigned int seat)

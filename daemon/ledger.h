@@ -37,25 +37,37 @@ struct record_share {
 	_Atomic unsigned long suppressed;	/* since the last record that was written */
 };
 
-struct ledger {
+/* A worker that went astray may have written anything into it: others are told wrongly, no more. */
+struct ledger_shared {
 	struct ledger_account {
-		uid_t uid;
-		bool known;			/* was somebody's, and is found by his uid */
-		unsigned int connections;	/* the supervisor alone has to do with this */
 		_Atomic uint64_t request_rate;	/* see rate.h */
 		struct record_share records;
-		unsigned int crashes;		/* workers that died at this user's work */
 		_Atomic uint64_t barred_until_us;
 	} accounts[LEDGER_ACCOUNTS];
 	_Atomic unsigned int taken[LEDGER_ACCOUNTS][N_QUOTAS][LEDGER_SEATS];
 	_Atomic unsigned int in_all[N_QUOTAS][LEDGER_SEATS];
-	_Atomic bool seated[LEDGER_SEATS];
 	_Atomic unsigned int at_work[LEDGER_SEATS]; /* on whose behalf: account + 1; 0: nobody's */
+};
+
+/* What the supervisor goes by is its own; a worker has a copy, and no use for it. */
+struct ledger {
+	struct ledger_user {
+		uid_t uid;
+		bool known;			/* was somebody's, and is found by his uid */
+		unsigned int connections;
+		unsigned int crashes;		/* workers that died at this user's work */
+	} users[LEDGER_ACCOUNTS];
+	bool seated[LEDGER_SEATS];
+	struct ledger_shared *shared;	/* and its parts: */
+	struct ledger_account *accounts;
+	_Atomic unsigned int (*taken)[N_QUOTAS][LEDGER_SEATS];
+	_Atomic unsigned int (*in_all)[LEDGER_SEATS];
+	_Atomic unsigned int *at_work;
 };
 
 /* NULL: no memory. */
 struct ledger *ledger_new(void);
-/* Takes and returns NULL; the memory goes when the last process has given it back. */
+/* Takes and returns NULL; what is shared goes when the last process has given it back. */
 struct ledger *ledger_free(struct ledger *ledger);
 
 /* --- the supervisor's part */

@@ -4,6 +4,7 @@
 #include "daemon/channel.h"
 #include "daemon/clock.h"
 #include "daemon/events.h"
+#include "daemon/hurry.h"
 
 #include <signal.h>
 #include <string.h>
@@ -100,8 +101,12 @@ static void on_heard(EV_P_ ev_io *io, int events)
 {
 	struct minder *minder = container_of(io, struct minder, heard);
 	struct word_message message;
-	ssize_t n = channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, NULL);
+	ssize_t n;
 
+	/* From a worker that went astray descriptors may come, whose last close is ours. */
+	hurry_begin();
+	n = channel_receive(io->fd, &message, sizeof(message), MSG_DONTWAIT, NULL);
+	hurry_end();
 	/* The loop has given the channel up, for want of memory. */
 	if (events & EV_ERROR)
 		return minder->callbacks->lost(minder);

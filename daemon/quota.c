@@ -61,12 +61,14 @@ static enum proto_error take(struct charge *charge, const struct env *env, unsig
 	__builtin_unreachable();
 }
 
+/* For longer than a penalty lasts nobody is barred but by a worker that went astray. */
 static enum proto_error check_barred(const struct env *env, unsigned int account,
 				     struct proto_status *status)
 {
 	uint64_t until_us = env->book->ledger->accounts[account].barred_until_us, now_us = clock_us();
+	uint64_t most_us = env->config->limits.user_penalty_ms * UINT64_C(1000);
 
-	if (until_us <= now_us)
+	if (until_us <= now_us || until_us - now_us > most_us)
 		return PROTO_OK;
 	proto_status_set(status, PROTO_BUSY, PROTO_STAGE_POLICY, 0,
 			 "a worker has crashed at a request of this user: no more for %u s",
@@ -115,6 +117,14 @@ enum proto_error quota_admit(struct charge *charge, const struct env *env, unsig
 	if (error != PROTO_OK)
 		return error;
 	return take(charge, env, account, QUOTA_REQUESTS, 1, of_user, status);
+}
+
+enum proto_error quota_confirm(const struct env *env, unsigned int account, unsigned int of_user,
+			       struct proto_status *status)
+{
+	if (!of_user || ledger_of_user(env->book->ledger, account, QUOTA_REQUESTS) <= of_user)
+		return PROTO_OK;
+	return busy(status, QUOTA_REQUESTS, true, of_user);
 }
 
 enum proto_error quota_deliver(struct charge *charge, const struct env *env, unsigned int account,

@@ -13,6 +13,10 @@
 enum proto_error quota_admit(struct charge *charge, const struct env *env, unsigned int account,
 			     unsigned int of_user, struct proto_status *status);
 
+/* For a request that was admitted, and turns out to be under a rule with another number. */
+enum proto_error quota_confirm(const struct env *env, unsigned int account, unsigned int of_user,
+			       struct proto_status *status);
+
 /* For a socket that is about to be handed over: until its caller has taken it, it belongs to
  * *charge. */
 enum proto_error quota_deliver(struct charge *charge, const struct env *env, unsigned int account,

@@ -110,6 +110,8 @@ static enum progress connect_begin(struct request *r)
 	if (access_filter(r->env->config, r->caller, &r->call, &r->addresses, &r->grant,
 			  &r->status) != PROTO_OK)
 		return FAILED;
+	if (quota_confirm(r->env, r->caller->account, r->grant.requests, &r->status) != PROTO_OK)
+		return FAILED;
 	for (uint32_t i = 0; i < r->addresses.n; i++)
 		address_set_port(&r->addresses.items[i], r->call.port);
 	connect_start(&r->race, &r->env->watches, &r->addresses, connect_done);

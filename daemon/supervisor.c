@@ -52,7 +52,7 @@ static unsigned int open_account(struct supervisor *supervisor, int fd, const ch
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &caller, &size);
 	account = ledger_open(ledger, caller.uid, clock_us());
 	if (account == LEDGER_NO_ACCOUNT ||
-	    ledger->accounts[account].connections <= config_of(supervisor)->limits.user_connections)
+	    ledger->users[account].connections <= config_of(supervisor)->limits.user_connections)
 		return account;
 	*why = "this user has too many connections: UserConnections= in the configuration";
 	ledger_close(ledger, account);
@@ -194,11 +194,12 @@ static void on_room(struct generation *generation)
 	accept_more(generation->owner);
 }
 
+/* A worker says so, which may have gone astray: the service does not end on its word. */
 static void on_kernel_lost(struct generation *generation)
 {
 	struct supervisor *supervisor = generation->owner;
 
-	if (supervisor->stopping)
+	if (supervisor->stopping || !supervisor->household.restarts || kernel_ulp_errno() != ENOENT)
 		return;
 	log_record(supervisor->household.log, LOG_ERR, EVENT_KERNEL_TLS_UNAVAILABLE, NULL, 0,
 		   "the kernel has no TLS module any more: ending, to be started anew with it");

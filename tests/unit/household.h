@@ -248,7 +248,7 @@ static inline void expect_nothing_left(const struct ledger *ledger)
 	for (enum quota quota = 0; quota < N_QUOTAS; quota++)
 		assert_int_equal(ledger_in_all(ledger, quota), 0);
 	for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
-		assert_int_equal(ledger->accounts[i].connections, 0);
+		assert_int_equal(ledger->users[i].connections, 0);
 	for (unsigned int i = 0; i < LEDGER_SEATS; i++)
 		assert_false(ledger->seated[i]);
 }

@@ -105,6 +105,36 @@ static void test_a_descriptor_that_is_not_expected(void **state)
 	ends_free(&ends);
 }
 
+static void send_two(int channel)
+{
+	const int fds[2] = { STDIN_FILENO, STDIN_FILENO };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(fds))];
+	} control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+				  .cmsg_len = CMSG_LEN(sizeof(fds)) } };
+	struct iovec data = { .iov_base = (char[]){ 'a' }, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	assert_int_equal(sendmsg(channel, &message, 0), 1);
+}
+
+/* Of more than one, which only a process that went astray sends, the others are nobody's. */
+static void test_two_descriptors(void **state)
+{
+	struct ends ends = ends_new();
+	int got;
+	char byte;
+
+	send_two(ends.ours);
+	assert_int_equal(channel_receive(ends.theirs, &byte, 1, 0, &got), 1);
+	assert_true(got >= 0);
+	close_fd(&got);
+	ends_free(&ends);
+}
+
 /* No place for it: the message comes all the same, and the next one whole. */
 static void test_no_place_for_a_descriptor(void **state)
 {
@@ -201,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_a_descriptor),
 		cmocka_unit_test(test_a_descriptor_that_is_not_expected),
+		cmocka_unit_test(test_two_descriptors),
 		cmocka_unit_test(test_no_place_for_a_descriptor),
 		cmocka_unit_test(test_a_channel_that_is_full),
 		cmocka_unit_test(test_the_end),

@@ -29,7 +29,7 @@ static void on_gone(struct connection *connection)
 
 static unsigned int connections(const struct scene *scene)
 {
-	return scene->ledger->accounts[scene->account].connections;
+	return scene->ledger->users[scene->account].connections;
 }
 
 static struct scene *scene_new(void)

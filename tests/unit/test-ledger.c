@@ -24,11 +24,11 @@ static void expect_empty(const struct ledger *ledger)
 	for (enum quota quota = 0; quota < N_QUOTAS; quota++) {
 		assert_int_equal(ledger_in_all(ledger, quota), 0);
 		for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
-			if (ledger->accounts[i].known)
+			if (ledger->users[i].known)
 				assert_int_equal(ledger_of_user(ledger, i, quota), 0);
 	}
 	for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
-		assert_int_equal(ledger->accounts[i].connections, 0);
+		assert_int_equal(ledger->users[i].connections, 0);
 }
 
 static struct book new_book(struct ledger *ledger)
@@ -53,8 +53,8 @@ static void test_an_account_is_found_again(void **state)
 
 	assert_int_not_equal(first, other);
 	assert_int_equal(ledger_open(ledger, 1000, NOW), first);
-	assert_int_equal(ledger->accounts[first].connections, 2);
-	assert_int_equal(ledger->accounts[other].connections, 1);
+	assert_int_equal(ledger->users[first].connections, 2);
+	assert_int_equal(ledger->users[other].connections, 1);
 	ledger_close(ledger, first);
 	ledger_close(ledger, first);
 	assert_int_equal(ledger_open(ledger, 1000, NOW), first);
@@ -82,7 +82,7 @@ static void test_users_that_meet_have_an_account_each(void **state)
 	}
 	for (size_t i = 0; i < array_size(uids); i++) {
 		assert_int_equal(ledger_open(ledger, uids[i], NOW), accounts[i]);
-		assert_int_equal(ledger->accounts[accounts[i]].uid, uids[i]);
+		assert_int_equal(ledger->users[accounts[i]].uid, uids[i]);
 	}
 	/* The one before him on the way has gone: that does not make him another. */
 	ledger_close(ledger, accounts[0]);
@@ -94,7 +94,7 @@ static void test_users_that_meet_have_an_account_each(void **state)
 /* What keeps an account its user's. */
 static void keep_by_connection(struct ledger *ledger, unsigned int account)
 {
-	ledger->accounts[account].connections++;
+	ledger->users[account].connections++;
 }
 
 /* One a second is taken: so long it lasts. */
@@ -142,7 +142,7 @@ static void test_an_account_that_is_used_again_is_new(void **state)
 	ledger->accounts[account].records.suppressed = 5;
 	ledger_close(ledger, account);
 	assert_int_equal(ledger_open(ledger, TWO, NOW), account);
-	assert_int_equal(ledger->accounts[account].uid, TWO);
+	assert_int_equal(ledger->users[account].uid, TWO);
 	assert_int_equal(ledger->accounts[account].request_rate, 0);
 	assert_int_equal(ledger->accounts[account].records.rate, 0);
 	assert_int_equal(ledger->accounts[account].records.suppressed, 0);
@@ -185,7 +185,7 @@ static void test_too_many_users(void **state)
 	ledger_close(ledger, ledger_open(ledger, 100300, NOW));
 	assert_int_equal(ledger_open(ledger, 1, NOW), LEDGER_NO_ACCOUNT);
 	for (unsigned int i = 0; i < LEDGER_ACCOUNTS; i++)
-		if (ledger->accounts[i].uid == 100300)
+		if (ledger->users[i].uid == 100300)
 			ledger_close(ledger, i);
 	assert_true(ledger_open(ledger, 1, NOW) < LEDGER_ACCOUNTS);
 	assert_int_equal(ledger_open(ledger, 2, NOW), LEDGER_NO_ACCOUNT);
@@ -386,6 +386,49 @@ static void test_nobody_s_work(void **state)
 
 /* --- processes */
 
+/* A worker that went astray writes all over what it has. */
+static void scribble(struct ledger *ledger, unsigned char byte)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		memset(ledger->shared, byte, sizeof(*ledger->shared));
+		memset(ledger, byte, sizeof(*ledger));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* What the supervisor goes by stays as it was. */
+static void test_a_worker_that_went_astray(void **state)
+{
+	static const unsigned char bytes[] = { 0, 1, 0xff };
+
+	for (size_t i = 0; i < array_size(bytes); i++) {
+		struct ledger *ledger = new_ledger();
+		struct book book = new_book(ledger);
+		unsigned int one = ledger_open(ledger, ONE, NOW), two;
+
+		scribble(ledger, bytes[i]);
+		assert_int_equal(ledger_open(ledger, ONE, NOW), one);
+		assert_int_equal(ledger->users[one].connections, 2);
+		two = ledger_open(ledger, TWO, NOW);
+		assert_int_not_equal(two, one);
+		assert_int_equal(ledger->users[two].uid, TWO);
+		ledger_close(ledger, one);
+		ledger_close(ledger, one);
+		ledger_close(ledger, two);
+		assert_int_not_equal(new_book(ledger).seat, book.seat);
+		ledger_bar(ledger, book.seat, NOW, MOST_US);
+		ledger_leave(ledger, book.seat);
+		assert_int_equal(book_balance(&book), 0);
+		assert_int_equal(new_book(ledger).seat, book.seat);
+		ledger_free(ledger);
+	}
+}
+
 #define ROUNDS (RUNNING_ON_VALGRIND ? 300u : 20000u)
 #define HAMMERERS 3
 #define LIMIT 2u
@@ -505,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_amounts),
 		cmocka_unit_test(test_bars_grow),
 		cmocka_unit_test(test_nobody_s_work),
+		cmocka_unit_test(test_a_worker_that_went_astray),
 		cmocka_unit_test(test_processes_at_one_limit),
 		cmocka_unit_test(test_a_worker_that_is_killed),
 	};

@@ -2,6 +2,8 @@
 /* link: -Wl,--wrap=kernel_attach,--wrap=tls_new,--wrap=calloc,--wrap=fork */
 #include "tests/unit/household.h"
 
+#include "daemon/channel.h"
+
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 pid_t __real_fork(void);
@@ -325,6 +327,55 @@ static void test_it_hangs(void **state)
 	scene_free(scene);
 }
 
+#define LINGER_SECONDS 4
+
+/* A socket on whose last close one waits, and which will not be kept. */
+static int lingering(struct scene *scene, int *far_end)
+{
+	static const char bytes[65536];
+	const struct linger linger = { .l_onoff = 1, .l_linger = LINGER_SECONDS };
+	int ends[2];
+
+	tcp_pair(scene->home.peer, &scene->home.address, ends);
+	assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	while (send(ends[0], bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	*far_end = ends[1];
+	return ends[0];
+}
+
+static bool has_answered(void *scene)
+{
+	return !((struct scene *)scene)->minder->pings;
+}
+
+/* What comes with a word of a worker that went astray is closed, and nobody waits for that. */
+static void test_a_descriptor_with_a_word(void **state)
+{
+	const struct word_message well = { .word = WORD_WELL };
+	struct scene *scene = scene_new();
+	struct minder *minder = scene->minder;
+	int far_end, astray, here, fd = lingering(scene, &far_end);
+	uint64_t began_us;
+
+	assert_int_equal(channel_pair(&here, &astray), 0);
+	assert_int_equal(channel_send(astray, &well, sizeof(well), fd), 0);
+	close_fd(&fd);
+	ev_io_stop(minder->household->loop, &minder->heard);
+	ev_io_set(&minder->heard, here, EV_READ);
+	ev_io_start(minder->household->loop, &minder->heard);
+	minder->pings = 1;
+	began_us = clock_us();
+	run_until(minder->household->loop, has_answered, scene);
+	if (!RUNNING_ON_VALGRIND) /* there no signal gets into close(2) */
+		assert_in_range(clock_us() - began_us, 0, LINGER_SECONDS * 1000000 / 2);
+	ev_io_stop(minder->household->loop, &minder->heard);
+	close_fd(&here);
+	close_fd(&astray);
+	close_fd(&far_end);
+	scene_free(scene);
+}
+
 /* It has longer to begin. */
 static void test_it_does_not_begin(void **state)
 {
@@ -503,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_stillborn),
 		cmocka_unit_test(test_it_answers),
 		cmocka_unit_test(test_it_hangs),
+		cmocka_unit_test(test_a_descriptor_with_a_word),
 		cmocka_unit_test(test_it_does_not_begin),
 		cmocka_unit_test(test_drained),
 		cmocka_unit_test(test_drained_with_nobody),

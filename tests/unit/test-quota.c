@@ -216,6 +216,23 @@ static void test_undelivered_keep_from_asking(void **state)
 	scene_free(scene);
 }
 
+/* Never for longer than a penalty may last. */
+static void test_barred(void **state)
+{
+	struct scene *scene = scene_new();
+	_Atomic uint64_t *until_us = &scene->ledger->accounts[scene->account].barred_until_us;
+
+	scene->config.limits.user_penalty_ms = 90000;
+	*until_us = clock_us() + 80000000;
+	expect_refused(scene, scene->account, 0, "crashed", " s");
+	admit(scene, scene->neighbour, 0);
+	*until_us = clock_us() - 1;
+	admit(scene, scene->account, 0);
+	*until_us = UINT64_MAX;
+	admit(scene, scene->account, 0);
+	scene_free(scene);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -226,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_undelivered_of_one_user),
 		cmocka_unit_test(test_undelivered_in_all),
 		cmocka_unit_test(test_undelivered_keep_from_asking),
+		cmocka_unit_test(test_barred),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

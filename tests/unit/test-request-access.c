@@ -100,6 +100,32 @@ static void test_what_is_allowed_is_connected(void **state)
 	run_deinit(&run);
 }
 
+/* As long as the address was not known another rule might have been its own, with more at a time. */
+static void test_the_rule_of_the_address_counts_requests(void **state)
+{
+	for (unsigned int others = 0; others < 2; others++) {
+		struct config_access rules[2] = { { .name = (char *)"far", .requests = 100 },
+						  { .name = (char *)"near", .requests = 1 } };
+		struct charge other = { 0 };
+		struct network network;
+		struct run run;
+
+		assert_true(network_parse(&network, "192.0.2.0/24"));
+		rules[0].addresses = (struct config_networks){ &network, 1 };
+		run_init(&run);
+		run.theatre.config.access = rules;
+		run.theatre.config.n_access = array_size(rules);
+		charge_set(&other, run.theatre.env.book, run.theatre.caller.account,
+			   QUOTA_REQUESTS, others, 100, 100);
+		run_to_done(&run, "host.example");
+		assert_string_equal(run.request->grant.rule, "near");
+		assert_int_equal(run.status.error, others ? PROTO_BUSY : PROTO_OK);
+		assert_int_equal(play.connect.starts, !others);
+		charge_give_back(&other);
+		run_deinit(&run);
+	}
+}
+
 /* The caller that the request came with is the one that counts. */
 static void test_the_caller_counts(void **state)
 {
@@ -126,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_a_literal_address_is_judged),
 		cmocka_unit_test(test_what_the_resolver_answers_is_judged),
 		cmocka_unit_test(test_what_is_allowed_is_connected),
+		cmocka_unit_test(test_the_rule_of_the_address_counts_requests),
 		cmocka_unit_test(test_the_caller_counts),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* link: -Wl,--wrap=kernel_attach,--wrap=tls_new,--wrap=kernel_probe */
+/* link: -Wl,--wrap=kernel_attach,--wrap=tls_new,--wrap=kernel_probe,--wrap=kernel_ulp_errno */
 #include "tests/unit/household.h"
 
 #include "daemon/supervisor.h"
@@ -14,6 +14,15 @@ bool __wrap_kernel_probe(struct kernel *kernel)
 {
 	*kernel = (struct kernel){ 0 };
 	return true;
+}
+
+static bool module_is_there;
+
+int __wrap_kernel_ulp_errno(void);
+
+int __wrap_kernel_ulp_errno(void)
+{
+	return module_is_there ? 0 : ENOENT;
 }
 
 /* A service in a process of its own: it gives up root for good, and is told by signals. */
@@ -522,6 +531,27 @@ static void test_the_kernel_is_lost(void **state)
 	service_free(s, 0);
 }
 
+/* On a worker's word alone the service does not end. */
+static void test_the_kernel_is_not_lost(void **state)
+{
+	struct service *s;
+
+	memset(&belief, 0, sizeof(belief));
+	belief.attach_errno = ENOENT;
+	module_is_there = true;
+	s = service_new_managed(TWO, true);
+	module_is_there = false;
+	for (unsigned int i = 0; i < 3; i++) {
+		int far = begin_to_wait(s, call_as(s, i));
+
+		expect_message(&clients[i], "io.ktlsd.KernelTlsUnavailable", RETRY);
+		expect_info(&clients[i]);
+		client_hang_up(&clients[i]);
+		close_fd(&far);
+	}
+	end(s);
+}
+
 /* --- the watchdog */
 
 static void test_the_watchdog(void **state)
@@ -556,6 +586,7 @@ int main(void)
 		cmocka_unit_test(test_reload_under_way),
 		cmocka_unit_test(test_stillborn),
 		cmocka_unit_test(test_the_kernel_is_lost),
+		cmocka_unit_test(test_the_kernel_is_not_lost),
 		cmocka_unit_test(test_the_watchdog),
 	};
 
