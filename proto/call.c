@@ -104,6 +104,8 @@ static enum proto_decoded (*const checks[])(const struct proto_call *call,
 					    struct proto_status *status) = {
 	[PROTO_METHOD_CONNECT] = check_connect,
 	[PROTO_METHOD_PROBE] = check_probe,
+	[PROTO_METHOD_GET_STATUS] = check_nothing,
+	[PROTO_METHOD_GET_CAPABILITIES] = check_nothing,
 	[PROTO_METHOD_GET_INFO] = check_nothing,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = check_interface,
 };
