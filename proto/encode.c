@@ -188,6 +188,7 @@ static void encode_members(struct proto_json *json, const struct proto_schema *s
 	}
 }
 
+/* schema NULL: without parameters. */
 static char *encode_call(const char *method, const struct proto_schema *schema, const void *base,
 			 size_t *length)
 {
@@ -195,10 +196,18 @@ static char *encode_call(const char *method, const struct proto_schema *schema, 
 
 	proto_json_raw(&json, "{\"method\":");
 	proto_json_string(&json, method);
-	proto_json_raw(&json, ",\"parameters\":{");
-	encode_members(&json, schema, base);
-	proto_json_raw(&json, "}}");
+	if (schema) {
+		proto_json_raw(&json, ",\"parameters\":{");
+		encode_members(&json, schema, base);
+		proto_json_raw(&json, "}");
+	}
+	proto_json_raw(&json, "}");
 	return proto_json_finish(&json, length);
+}
+
+char *proto_question_encode(const char *method, const struct proto_connect *connect, size_t *length)
+{
+	return encode_call(method, connect ? &proto_schema_connect : NULL, connect, length);
 }
 
 char *proto_connect_encode(const struct proto_connect *connect, size_t *length)

@@ -179,6 +179,9 @@ enum proto_decoded proto_call_decode(struct proto_call *call, const char *text, 
  */
 char *proto_connect_encode(const struct proto_connect *connect, size_t *length);
 
+/* The same of any other method, "io.ktlsd.GetStatus"; connect NULL: it has no parameters. */
+char *proto_question_encode(const char *method, const struct proto_connect *connect, size_t *length);
+
 /* Daemon: replies, as above. fileDescriptor is always index 0. */
 char *proto_session_encode(const struct proto_session *session, size_t *length);
 char *proto_probe_encode(const struct proto_session *session, const struct proto_probe *probe,
@@ -201,6 +204,11 @@ char *proto_description_encode(const char *interface, size_t *length);
 enum proto_decoded proto_reply_decode(const char *text, size_t length,
 				      struct proto_session *session, int *fd_index,
 				      struct proto_status *status);
+
+/* The same of a reply to any other method, as far as it goes without knowing that: *parameters is
+ * their text (malloc) on OK, and on REFUSED, NULL where there are none. */
+enum proto_decoded proto_answer_decode(const char *text, size_t length, char **parameters,
+				       struct proto_status *status);
 
 /* "cert-sha256:<64 hex>" or "spki-sha256:<64 hex>"; false if text is neither. */
 bool proto_pin_parse(struct proto_pin *pin, const char *text);
