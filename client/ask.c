@@ -38,6 +38,7 @@ int ktls_start_call(struct ktls *k, const char *method)
 {
 	const struct proto_connect *request = NULL;
 	size_t length;
+	char *text;
 
 	if (k->state != CALL_NEW) {
 		errno = EBUSY;
@@ -51,7 +52,8 @@ int ktls_start_call(struct ktls *k, const char *method)
 			return -1;
 		request = &k->request;
 	}
-	return call_begin(k, proto_question_encode(k->method, request, &length), length);
+	text = proto_question_encode(k->method, request, &length);
+	return call_begin(k, text, length);
 }
 
 int ask_answer(struct ktls *k, const char *text, size_t length)

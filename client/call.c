@@ -252,6 +252,7 @@ int call_complete(struct ktls *k)
 int ktls_start(struct ktls *k)
 {
 	size_t length;
+	char *text;
 
 	if (k->state != CALL_NEW) {
 		errno = EBUSY;
@@ -259,7 +260,8 @@ int ktls_start(struct ktls *k)
 	}
 	if (call_complete(k) < 0)
 		return -1;
-	return call_begin(k, proto_connect_encode(&k->request, &length), length);
+	text = proto_connect_encode(&k->request, &length);
+	return call_begin(k, text, length);
 }
 
 int ktls_fd(const struct ktls *k)
