@@ -62,7 +62,7 @@ int ask_answer(struct ktls *k, const char *text, size_t length)
 
 	switch (proto_answer_decode(text, length, &k->reply, &status)) {
 	case PROTO_DECODE_OK:
-		return call_done(k);
+		return call_overtold(k) ? -1 : call_done(k);
 	case PROTO_DECODE_REFUSED:
 		return call_refused(k, &status);
 	case PROTO_DECODE_NO_MEMORY:

@@ -150,6 +150,14 @@ static int call_there(struct ktls *k, const struct proto_session *session)
 	return call_done(k);
 }
 
+bool call_overtold(struct ktls *k)
+{
+	if (!proto_reader_begun(&k->reader) && !proto_reader_waiting(&k->reader))
+		return false;
+	call_fail(k, KTLS_PROTOCOL, "service", 0, "the service said more than its answer");
+	return true;
+}
+
 /* The kernel drops a descriptor for which this process has no room, and does not say so. */
 static int call_without_socket(struct ktls *k)
 {
@@ -180,6 +188,8 @@ static int call_connected(struct ktls *k, const char *text, size_t length)
 	case PROTO_DECODE_OK:
 		break;
 	}
+	if (call_overtold(k))
+		return CALL_FAILS;
 	if (k->reader.fd < 0 || fd_index != 0)
 		return call_without_socket(k);
 	return call_there(k, &session);
@@ -187,9 +197,6 @@ static int call_connected(struct ktls *k, const char *text, size_t length)
 
 static int call_answer(struct ktls *k, const char *text, size_t length)
 {
-	if (proto_reader_begun(&k->reader) || proto_reader_waiting(&k->reader))
-		return call_fail(k, KTLS_PROTOCOL, "service", 0,
-				 "the service said more than its answer");
 	return k->method ? ask_answer(k, text, length) : call_connected(k, text, length);
 }
 

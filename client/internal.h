@@ -66,6 +66,8 @@ int call_fail(struct ktls *k, enum ktls_status status, const char *stage, int er
 
 /* For the reply to a method: 1, or -1 as of call_fail(). */
 int ask_answer(struct ktls *k, const char *text, size_t length);
+/* Whether more has come than an answer, which fails the request. */
+bool call_overtold(struct ktls *k);
 /* The service's own word. -1. */
 int call_refused(struct ktls *k, const struct proto_status *status);
 /* It is done. 1. */
