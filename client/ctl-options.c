@@ -140,14 +140,14 @@ static const struct ctl_option help_options[] = {
 
 const struct ctl_syntax ctl_help_syntax = { .options = help_options, .n = 1 };
 
-static int set_json(struct ctl *ctl, const char *value)
+int ctl_set_json(struct ctl *ctl, const char *value)
 {
 	ctl->json = true;
 	return 0;
 }
 
 static const struct ctl_option json_options[] = {
-	{ .name = "json", .letter = 'j', .set = set_json, .sentence = "one JSON object, for scripts" },
+	CTL_JSON_OPTION,
 };
 
 const struct ctl_syntax ctl_json_syntax = {

@@ -50,8 +50,14 @@ struct ctl_command {
 	int (*run)(struct ctl *ctl); /* the exit status */
 };
 
+/* A row of a command's options, where it shows a document. */
+#define CTL_JSON_OPTION									\
+	{ .name = "json", .letter = 'j', .set = ctl_set_json,					\
+	  .sentence = "one JSON object, for scripts" }
+int ctl_set_json(struct ctl *ctl, const char *value);
+
 /* The commands. ctl->k is there, its socket set, and the command line was parsed by the syntax. */
-extern const struct ctl_command ctl_connect;
+extern const struct ctl_command ctl_connect, ctl_probe;
 
 /* --help and --json, for any command. */
 extern const struct ctl_syntax ctl_help_syntax, ctl_json_syntax;

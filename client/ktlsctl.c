@@ -10,6 +10,7 @@
 
 static const struct ctl_command *const commands[] = {
 	&ctl_connect,
+	&ctl_probe,
 	NULL,
 };
 
