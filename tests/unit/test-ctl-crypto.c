@@ -142,7 +142,8 @@ static void test_odd_files(void **state)
 		"type: aead\nname:gcm(aes)\nselftest : passed\npriority: -2\ndriver : b-ce\nmodule: m",
 		"name: gcm(aes)\ntype: aead\nselftest: passed\npriority: -2\ndriver: b-ce\nmodule: m\n\n\n"
 		"name: gcm(aes)\ntype: aead\nselftest: passed\npriority: -2\ndriver: c-ce\nmodule: n\n\n"
-		"name: gcm(aes)\ntype: ahash\nselftest: passed\npriority: 7\ndriver: d-ce\nmodule: n\n",
+		"name: gcm(aes)\ntype: ahash\nselftest: passed\npriority: 7\ndriver: d-ce\nmodule: n\n\n"
+		"name: gcm(aes)\ntype: aead\nselftest: passed\ninternal: yes\npriority: 8\ndriver: e-ce\n",
 	};
 	static const char *const wanted[] = { GCM("b-ce m -2 false instructions"), CCM("- - - - -"),
 					      CHACHA("- - - - -"), NO_SM4, NO_ARIA };
