@@ -42,23 +42,6 @@ static bool net_admin(const struct capabilities *all)
 	return all->data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective & CAP_TO_MASK(CAP_NET_ADMIN);
 }
 
-/* To a netlink socket nothing is told that its opener was not entitled to. */
-static int open_unprivileged(struct diag *diag)
-{
-	struct capabilities kept = capabilities_get(), less = kept;
-	int r;
-
-	less.data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective &= ~CAP_TO_MASK(CAP_NET_ADMIN);
-	if (capabilities_set(less) < 0) {
-		r = -errno;
-		diag->nl = NULL;
-		return r;
-	}
-	r = diag_open(diag);
-	capabilities_set(kept);
-	return r;
-}
-
 /* Two sockets of a connection over loopback; the client's is under kernel TLS, without keys. */
 struct trial {
 	int listener, client;
@@ -116,6 +99,7 @@ static enum answer ask_about(struct diag *diag, const struct trial *trial)
 	const struct inet_diag_req_v2 request = {
 		.sdiag_family = AF_INET,
 		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_ext = 1 << (INET_DIAG_INFO - 1), /* with which comes what the ULP tells */
 		.idiag_states = ~0U,
 		.id = {
 			.idiag_sport = trial->local.sin_port,
@@ -128,6 +112,23 @@ static enum answer ask_about(struct diag *diag, const struct trial *trial)
 	enum answer answer = NOT_TRIED;
 
 	diag_ask(diag, &request, 0, note_answer, &answer);
+	return answer;
+}
+
+/* The kernel looks at who asks, and in part at who has opened the netlink socket. */
+static enum answer ask_unprivileged(const struct trial *trial)
+{
+	struct capabilities kept = capabilities_get(), less = kept;
+	enum answer answer = NOT_TRIED;
+	struct diag diag;
+
+	less.data[CAP_TO_INDEX(CAP_NET_ADMIN)].effective &= ~CAP_TO_MASK(CAP_NET_ADMIN);
+	if (capabilities_set(less) < 0)
+		return NOT_TRIED;
+	if (diag_open(&diag) == 0)
+		answer = ask_about(&diag, trial);
+	diag_close(&diag);
+	capabilities_set(kept);
 	return answer;
 }
 
@@ -144,14 +145,11 @@ static bool module_is_there(const char *proc)
 static void try(struct diag *diag, enum answer *ours, enum answer *unprivileged)
 {
 	struct trial trial;
-	struct diag other;
 
 	trial_open(&trial);
 	if (trial.listener >= 0 && trial.client >= 0 && trial_connect(&trial)) {
 		*ours = ask_about(diag, &trial);
-		if (open_unprivileged(&other) == 0)
-			*unprivileged = ask_about(&other, &trial);
-		diag_close(&other);
+		*unprivileged = ask_unprivileged(&trial);
 	}
 	trial_close(&trial);
 }
