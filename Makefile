@@ -102,7 +102,7 @@ $(O)/obj/%.o: %.c $(O)/flags | $(GENERATED)
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 # Unit tests: every object but the mains in one archive, each test takes what it names.
-$(O)/units.a: $(call objects,$(PROTO) $(LIBRARY) $(DAEMON))
+$(O)/units.a: $(call objects,$(PROTO) $(LIBRARY) $(DAEMON) $(filter-out client/ktlsctl.c,$(CTL)))
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a

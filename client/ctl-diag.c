@@ -213,15 +213,21 @@ void diag_explain(int err, struct diag_failure *failure)
 			*failure = known[i];
 }
 
-static struct json_object *document(struct diag *diag, const char *proc, int *err)
+static struct json_object *document(struct diag *diag, const char *proc,
+				    struct diag_failure *failure)
 {
-	struct json_object *sockets = diag_list(diag, err), *all;
 	bool hidden = false;
+	int err;
+	struct json_object *sockets = diag_list(diag, &err), *all;
 
-	if (!sockets)
+	if (!sockets) {
+		diag_explain(err, failure);
 		return NULL;
-	*err = owners_add(sockets, proc, &hidden);
-	if (*err < 0) {
+	}
+	err = owners_add(sockets, proc, &hidden);
+	if (err < 0) {
+		*failure = (struct diag_failure){ -err, "/proc cannot be read",
+						  "as root: mount -t proc proc /proc" };
 		json_object_put(sockets);
 		return NULL;
 	}
@@ -239,10 +245,10 @@ struct json_object *diag_sockets(const char *proc, struct diag_failure *failure)
 	struct diag diag;
 	int err = diag_open(&diag);
 
-	if (err == 0)
-		all = document(&diag, proc, &err);
-	diag_close(&diag);
-	if (!all)
+	if (err < 0)
 		diag_explain(err, failure);
+	else
+		all = document(&diag, proc, failure);
+	diag_close(&diag);
 	return all;
 }
