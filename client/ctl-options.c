@@ -134,11 +134,19 @@ static int set_help(struct ctl *ctl, const char *value)
 	return 0;
 }
 
+static int set_socket(struct ctl *ctl, const char *value)
+{
+	ctl->socket = value;
+	return 0;
+}
+
 static const struct ctl_option help_options[] = {
+	{ .name = "socket", .value = "PATH", .set = set_socket,
+	  .sentence = "where ktlsd listens (" KTLS_SOCKET ")" },
 	{ .name = "help", .letter = 'h', .set = set_help, .sentence = "show this" },
 };
 
-const struct ctl_syntax ctl_help_syntax = { .options = help_options, .n = 1 };
+const struct ctl_syntax ctl_help_syntax = { .options = help_options, .n = 2 };
 
 int ctl_set_json(struct ctl *ctl, const char *value)
 {

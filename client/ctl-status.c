@@ -2,10 +2,12 @@
 #include "client/ctl-faults.h"
 #include "client/ctl-service.h"
 #include "client/ctl-tlsstat.h"
+#include "client/ctl-trial.h"
 #include "client/ctl-view.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,7 +112,7 @@ static const struct view_column counters[] = {
 	{ "MEANING", "meaning" },
 };
 
-static const struct view_column faults[] = {
+static const struct view_column known[] = {
 	{ "FAULT", "name" },
 	{ "STATE", "state", NULL, false, tone_of_fault },
 	{ "FOUND BY", "by" },
@@ -131,7 +133,7 @@ static const struct {
 	{ "Configuration", "service.configuration", settings, N(settings) },
 	{ "The kernel's counters of TLS, of this network namespace", "kernel.counters", counters,
 	  N(counters) },
-	{ "Known faults of kernel TLS", "kernel.faults", faults, N(faults) },
+	{ "Known faults of kernel TLS", "kernel.faults", known, N(known) },
 };
 
 static void render(struct view *view, struct json_object *document)
@@ -153,16 +155,27 @@ static void render(struct view *view, struct json_object *document)
 /* --- the document */
 
 /* What the kernel says to anybody, with the service or without it. */
-static struct json_object *kernel_part(void)
+static struct json_object *kernel_part(struct json_object *faults)
 {
 	struct json_object *kernel = json_object_new_object();
 
 	json_object_object_add(kernel, "counters", ctl_tlsstat(CTL_TLSSTAT));
-	json_object_object_add(kernel, "faults", ctl_faults());
+	json_object_object_add(kernel, "faults", json_object_get(faults));
 	return kernel;
 }
 
-static int show_once(struct ctl *ctl)
+static struct json_object *find_faults(void)
+{
+	struct json_object *trial = ctl_trial(&trial_kernel), *faults;
+	struct utsname kernel;
+
+	uname(&kernel);
+	faults = ctl_faults(trial, &kernel);
+	json_object_put(trial);
+	return faults;
+}
+
+static int show_once(struct ctl *ctl, struct json_object *faults)
 {
 	struct json_object *told = ctl_service_call(ctl, "io.ktlsd.GetStatus"), *document;
 	int status = KTLS_WHO_NOBODY;
@@ -174,24 +187,27 @@ static int show_once(struct ctl *ctl)
 		status = ctl_failure(ctl->k);
 		document = ctl_service_failure(ctl->k);
 	}
-	json_object_object_add(document, "kernel", kernel_part());
+	json_object_object_add(document, "kernel", kernel_part(faults));
 	return ctl_show(ctl, document, render, status);
 }
 
 static int run(struct ctl *ctl)
 {
 	struct timespec rest = { .tv_sec = (time_t)ctl->interval };
+	struct json_object *faults = find_faults();
+	bool clears = ctl->interval && !ctl->json && isatty(STDOUT_FILENO);
 	int status;
 
 	rest.tv_nsec = (long)((ctl->interval - (double)rest.tv_sec) * 1e9);
 	for (;;) {
-		if (ctl->interval && !ctl->json && isatty(STDOUT_FILENO))
-			fputs("\033[H\033[2J", stdout);
-		status = show_once(ctl);
+		fputs(clears ? "\033[H\033[2J" : "", stdout);
+		status = show_once(ctl, faults);
 		if (!ctl->interval || ferror(stdout))
-			return status;
+			break;
 		nanosleep(&rest, NULL);
 	}
+	json_object_put(faults);
+	return status;
 }
 
 const struct ctl_command ctl_status = {

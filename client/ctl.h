@@ -57,7 +57,7 @@ struct ctl_command {
 int ctl_set_json(struct ctl *ctl, const char *value);
 
 /* The commands. ctl->k is there, its socket set, and the command line was parsed by the syntax. */
-extern const struct ctl_command ctl_connect, ctl_probe;
+extern const struct ctl_command ctl_connect, ctl_probe, ctl_ciphers, ctl_sockets, ctl_status, ctl_metrics;
 
 /* --help and --json, for any command. */
 extern const struct ctl_syntax ctl_help_syntax, ctl_json_syntax;

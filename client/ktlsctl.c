@@ -11,14 +11,12 @@
 static const struct ctl_command *const commands[] = {
 	&ctl_connect,
 	&ctl_probe,
+	&ctl_ciphers,
+	&ctl_sockets,
+	&ctl_status,
+	&ctl_metrics,
 	NULL,
 };
-
-static int set_socket(struct ctl *ctl, const char *value)
-{
-	ctl->socket = value;
-	return 0;
-}
 
 static int set_version(struct ctl *ctl, const char *value)
 {
@@ -27,8 +25,6 @@ static int set_version(struct ctl *ctl, const char *value)
 }
 
 static const struct ctl_option options[] = {
-	{ .name = "socket", .value = "PATH", .set = set_socket,
-	  .sentence = "where ktlsd listens (" KTLS_SOCKET ")" },
 	{ .name = "version", .set = set_version, .sentence = "show the version" },
 };
 
@@ -58,7 +54,7 @@ static int print_help(void)
 
 static int print_command_help(const struct ctl_command *command)
 {
-	printf("Usage: ktlsctl [--socket PATH] %s%s%s [OPTION...]%s\n\n%s\n\n", command->name,
+	printf("Usage: ktlsctl %s%s%s [OPTION...]%s\n\n%s\n\n", command->name,
 	       *command->operands ? " " : "", command->operands,
 	       command == &ctl_connect ? " [-- COMMAND...]" : "", command->about);
 	ctl_print_options(command->syntax);
