@@ -31,6 +31,7 @@ static struct json_object *failure_facts(const struct ktls *k)
 {
 	struct json_object *error = json_object_new_object();
 	int err = ktls_get_errno(k);
+	enum ktls_who who = ktls_get_retry(k) ? KTLS_WHO_RETRY : ktls_status_who(ktls_get_status(k));
 
 	put(error, "name", ktls_status_name(ktls_get_status(k)));
 	put(error, "stage", ktls_get_stage(k));
@@ -40,8 +41,8 @@ static struct json_object *failure_facts(const struct ktls *k)
 	put(error, "alert", ktls_get_alert(k));
 	put(error, "x509", ktls_get_x509(k));
 	put(error, "parameter", ktls_get_parameter(k));
-	put(error, "who", who_name(ktls_get_retry(k) ? KTLS_WHO_RETRY :
-						       ktls_status_who(ktls_get_status(k))));
+	put(error, "who", who_name(who));
+	json_object_object_add(error, "exitStatus", json_object_new_int((int)who));
 	return error;
 }
 

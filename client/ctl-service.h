@@ -11,7 +11,7 @@ struct json_object *ctl_service_call(struct ctl *ctl, const char *method);
 
 /*
  * What came of a call that failed: {"error": {"name": "ConnectFailed", "stage": ..., "message": ...,
- * "errno": null or its name, "retry": ..., "alert": ..., "x509": ..., "who": "peer"}}, and "trace" beside
+ * "errno": null or its name, "retry": ..., "alert": ..., "x509": ..., "who": "peer", "exitStatus": 3}}, and "trace" beside
  * it where the service sent one. NULL: no memory.
  */
 struct json_object *ctl_service_failure(const struct ktls *k);

@@ -13,6 +13,7 @@
 struct ctl {
 	const struct ctl_command *const *program; /* all commands; NULL after the last */
 	const char *socket; /* NULL: the library's default */
+	const char *environment; /* what KTLSD_SOCKET says; NULL: nothing */
 	struct ktls *k;
 	const char *target; /* HOST:PORT */
 	const char *operand; /* of a command that has another one */
@@ -57,7 +58,8 @@ struct ctl_command {
 int ctl_set_json(struct ctl *ctl, const char *value);
 
 /* The commands. ctl->k is there, its socket set, and the command line was parsed by the syntax. */
-extern const struct ctl_command ctl_connect, ctl_probe, ctl_ciphers, ctl_sockets, ctl_status, ctl_metrics;
+extern const struct ctl_command ctl_connect, ctl_probe, ctl_ciphers, ctl_sockets, ctl_status, ctl_metrics,
+	ctl_doctor;
 
 /* --help and --json, for any command. */
 extern const struct ctl_syntax ctl_help_syntax, ctl_json_syntax;

@@ -15,6 +15,7 @@ static const struct ctl_command *const commands[] = {
 	&ctl_sockets,
 	&ctl_status,
 	&ctl_metrics,
+	&ctl_doctor,
 	NULL,
 };
 
@@ -124,11 +125,12 @@ static void open_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	struct ctl ctl = { .program = commands, .socket = secure_getenv("KTLSD_SOCKET") };
+	struct ctl ctl = { .program = commands, .environment = secure_getenv("KTLSD_SOCKET") };
 
 	open_standard_descriptors();
-	if (ctl.socket && !*ctl.socket)
-		ctl.socket = NULL;
+	if (ctl.environment && !*ctl.environment)
+		ctl.environment = NULL;
+	ctl.socket = ctl.environment;
 	if (ctl_parse(&ctl, &syntax, argc, argv) < 0)
 		return KTLS_WHO_CALLER;
 	if (ctl.help)
