@@ -3,11 +3,31 @@
 #include "proto/util.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #define METHOD_MAX 255
+#define METHOD_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 #define INTERFACE "io.ktlsd."
+
+/* Connect is not for here: what comes of it is a socket. */
+static bool can_be_asked(const char *method)
+{
+	size_t length = method ? strspn(method, METHOD_CHARACTERS) : 0;
+
+	return length && length <= METHOD_MAX && !method[length] &&
+	       strcmp(method, "Connect") != 0 && strcmp(method, INTERFACE "Connect") != 0;
+}
+
+/* "Probe" is io.ktlsd.Probe; what has a dot is the name of an interface's method already. */
+static char *full_name(const char *method)
+{
+	const char *interface = strchr(method, '.') ? "" : INTERFACE;
+	char *name = malloc(strlen(interface) + strlen(method) + 1);
+
+	if (name)
+		strcpy(stpcpy(name, interface), method);
+	return name;
+}
 
 /* Methods with the parameters of a connection. */
 static bool wants_request(const char *method)
@@ -15,38 +35,19 @@ static bool wants_request(const char *method)
 	return strcmp(method, INTERFACE "Probe") == 0;
 }
 
-/* "Probe" is io.ktlsd.Probe; what has a dot is the name of an interface's method already. NULL with
- * errno. */
-static char *full_name(const char *method)
-{
-	char *name = NULL;
-
-	if (!method || !*method || strlen(method) > METHOD_MAX) {
-		errno = EINVAL;
-		return NULL;
-	}
-	if (asprintf(&name, "%s%s", strchr(method, '.') ? "" : INTERFACE, method) < 0)
-		return NULL;
-	if (strcmp(name, INTERFACE "Connect") != 0)
-		return name;
-	free(name);
-	errno = EINVAL;
-	return NULL;
-}
-
 int ktls_start_call(struct ktls *k, const char *method)
 {
 	const struct proto_connect *request = NULL;
-	size_t length;
+	size_t length = 0;
 	char *text;
 
-	if (k->state != CALL_NEW) {
-		errno = EBUSY;
+	if (k->state != CALL_NEW || !can_be_asked(method)) {
+		errno = k->state != CALL_NEW ? EBUSY : EINVAL;
 		return -1;
 	}
 	k->method = full_name(method);
 	if (!k->method)
-		return -1;
+		return call_begin(k, NULL, 0);
 	if (wants_request(k->method)) {
 		if (call_complete(k) < 0)
 			return -1;
@@ -62,7 +63,10 @@ int ask_answer(struct ktls *k, const char *text, size_t length)
 
 	switch (proto_answer_decode(text, length, &k->reply, &status)) {
 	case PROTO_DECODE_OK:
-		return call_overtold(k) ? -1 : call_done(k);
+		if (!call_overtold(k))
+			return call_done(k);
+		free_pointer(&k->reply);
+		return -1;
 	case PROTO_DECODE_REFUSED:
 		return call_refused(k, &status);
 	case PROTO_DECODE_NO_MEMORY:

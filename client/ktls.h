@@ -11,14 +11,14 @@
  *		fprintf(stderr, "%s\n", k ? ktls_get_message(k) : "no memory");
  *	ktls_free(k);
  *
- * A handle is one request: made, set, started once, asked how it went, freed. It belongs to one
- * thread at a time; different handles are independent of each other. The library has no state of
+ * A handle is one request: made, set, started once, asked how it went, and freed, or reset for the
+ * next one. It belongs to one thread at a time; different handles are independent of each other. The library has no state of
  * its own, starts no thread, touches no signal (it never raises SIGPIPE either), calls nothing back
  * and reads no environment variable. Every descriptor it makes or receives is close-on-exec.
  *
  * Functions that return int return -1 with errno set on failure. Strings given are copied; strings
- * returned belong to the handle and live until it is started or freed. libktls(3) says the same
- * with examples.
+ * returned belong to the handle and live until it is started, reset or freed. libktls(3) says the
+ * same with examples.
  */
 #ifndef KTLS_H
 #define KTLS_H
@@ -110,6 +110,10 @@ struct ktls *ktls_new(void);
  * is closed. */
 struct ktls *ktls_free(struct ktls *k);
 
+/* Makes it new again, but for what was set: it can be set further, and started. Ends what it had as
+ * ktls_free() does. */
+void ktls_reset(struct ktls *k);
+
 /*
  * Setters. 0, or -1 with EINVAL (malformed or out of range), E2BIG (too long), ENOMEM, or EBUSY
  * (the request has been started); after -1 the former value stands. NULL or 0 restores the default.
@@ -188,7 +192,8 @@ int ktls_connect(struct ktls *k);
  * three asked anew each time, and call ktls_step().
  */
 
-/* 0: under way. -1: failed at once, as ktls_step() fails; EBUSY: it has been started before. */
+/* 0: under way. -1: failed at once, as ktls_step() fails; EBUSY: it has been started before, and not
+ * reset since. */
 int ktls_start(struct ktls *k);
 /* The descriptor to wait for, which stays the library's; -1: there is none at the moment, wait for
  * the timeout alone. */
@@ -198,29 +203,26 @@ int ktls_events(const struct ktls *k);
 /* Milliseconds after which ktls_step() must be called even so, as poll(2) takes them; -1: the
  * request is not under way. */
 int ktls_timeout(const struct ktls *k);
-/* 0: more to wait for. 1: the socket is there. -1: failed, errno as of ktls_connect(). EINVAL: it
+/* 0: more to wait for. 1: the socket is there, or what a method told. -1: failed, errno as of ktls_connect(). EINVAL: it
  * was never started. May be called too early or too often, it then says the same again. */
 int ktls_step(struct ktls *k);
 /* Gives the socket to the caller, once. -1 with ENOTCONN: there is none to give. */
 int ktls_take(struct ktls *k);
 
 /*
- * Calls another method of the service: "Probe", with what was set for this request, or one without
- * parameters, "GetStatus" or "GetCapabilities"; a name with dots may be of any interface. 0: it has
- * answered. -1 as ktls_connect(); EINVAL also for Connect. One handle is for one call at a time, as for
- * one socket.
+ * Calls another method of the service and waits for what it tells, which is for ktls_get_reply():
+ * "GetStatus" or "GetCapabilities", or "Probe" with all that was set, for which a host and a port are
+ * needed. A name with dots may be of another interface, "org.varlink.service.GetInfo"; parameters go
+ * with io.ktlsd.Probe alone. 0: the service has done it. -1 as ktls_connect(); EINVAL besides, with
+ * the status KTLS_OK and nothing begun: this is no name of a method (letters, digits, '.', '-' and
+ * '_', 255 at most), or it is that of Connect.
  */
 int ktls_call(struct ktls *k, const char *method);
 /* The same without ever blocking: goes on as after ktls_start(), and ends without a socket to take. */
 int ktls_start_call(struct ktls *k, const char *method);
-/* What the service has told, after ktls_call() or where that failed with a word of the service's: the
- * parameters of its reply or of its error, a JSON object as io.ktlsd(7) has them. Valid as long as the
- * handle is; NULL: there is none. */
+/* The parameters of the method's reply, or of the error where the service refused it: a JSON object
+ * on one line, as io.ktlsd(7) has them. NULL: there are none, as after ktls_connect(). */
 const char *ktls_get_reply(const struct ktls *k);
-
-/* Makes the handle new again but for what was set. What is under way is cancelled, and a socket not
- * taken is closed. */
-void ktls_reset(struct ktls *k);
 
 /*
  * How it failed. Valid in any state; KTLS_OK, 0, false and NULL where there is nothing to tell.

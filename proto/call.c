@@ -238,16 +238,12 @@ enum proto_decoded proto_answer_decode(const char *text, size_t length, char **t
 	struct json_object *parameters = NULL;
 	enum proto_decoded decoded = open_reply(&tree, &parameters, text, length,
 						PROTO_REPORT_MEMBERS_MAX, status);
-	const char *json = NULL;
 
 	*told = NULL;
 	if (decoded != PROTO_DECODE_OK && decoded != PROTO_DECODE_REFUSED)
 		return decoded;
-	if (parameters)
-		json = json_object_to_json_string_ext(parameters, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (json)
-		*told = strdup(json);
-	if (parameters && !*told)
-		return PROTO_DECODE_NO_MEMORY;
-	return decoded == PROTO_DECODE_OK && !parameters ? PROTO_DECODE_CLOSE : decoded;
+	if (!parameters)
+		return decoded == PROTO_DECODE_OK ? PROTO_DECODE_CLOSE : decoded;
+	*told = proto_tree_text(parameters);
+	return *told ? decoded : PROTO_DECODE_NO_MEMORY;
 }

@@ -26,6 +26,8 @@
 /* Name of an object's member. The longest one that exists has 19 bytes; a bound makes looking for
  * doubled ones cheap. */
 #define PROTO_KEY_MAX 64
+/* And so many of them are kept for that: of an object, and of those that it lies in. */
+#define PROTO_OPEN_KEYS_MAX PROTO_REPLY_MEMBERS_MAX
 
 /* A DNS name in text is at most 253 bytes (RFC 1035, 2.3.4). A dot at its end counts here. */
 #define PROTO_HOST_MAX 253

@@ -9,7 +9,6 @@
 #include <string.h>
 
 struct key {
-	size_t object;			/* serial number of the object that has it */
 	size_t length;			/* over PROTO_KEY_MAX: text is its beginning */
 	char text[PROTO_KEY_MAX];	/* escapes undone */
 };
@@ -17,7 +16,7 @@ struct key {
 /* An object or array that is open. */
 struct level {
 	bool object;
-	size_t serial;
+	size_t first_key;		/* of its own, which are forgotten at its end */
 	const struct key *key;		/* the member under way */
 };
 
@@ -29,9 +28,8 @@ struct scanner {
 	struct proto_scan *facts;
 	struct level levels[PROTO_DEPTH_MAX];
 	size_t depth;
-	size_t objects;
 	size_t members_max;
-	struct key keys[PROTO_REPLY_MEMBERS_MAX];
+	struct key keys[PROTO_OPEN_KEYS_MAX];
 	size_t n_keys;
 };
 
@@ -243,7 +241,7 @@ static bool open_level(struct scanner *s, bool object)
 	if (s->depth == PROTO_DEPTH_MAX)
 		return false;
 	s->at++;
-	s->levels[s->depth++] = (struct level){ .object = object, .serial = s->objects++ };
+	s->levels[s->depth++] = (struct level){ .object = object, .first_key = s->n_keys };
 	s->expect = object ? FIRST_KEY : FIRST_ELEMENT;
 	return true;
 }
@@ -252,7 +250,7 @@ static bool close_level(struct scanner *s)
 {
 	if (!take(s, s->levels[s->depth - 1].object ? '}' : ']'))
 		return false;
-	s->depth--;
+	s->n_keys = s->levels[--s->depth].first_key;
 	s->expect = s->depth ? SEPARATOR : END;
 	return true;
 }
@@ -286,8 +284,9 @@ static const char *judge_key(const struct scanner *s, const struct key *key)
 {
 	if (key->length > PROTO_KEY_MAX)
 		return "has a name that is too long";
-	for (const struct key *other = s->keys; other < key; other++)
-		if (other->object == key->object && other->length == key->length &&
+	for (const struct key *other = s->keys + s->levels[s->depth - 1].first_key; other < key;
+	     other++)
+		if (other->length == key->length &&
 		    memcmp(other->text, key->text, key->length) == 0)
 			return "is given twice";
 	return NULL;
@@ -299,10 +298,9 @@ static bool read_key(struct scanner *s)
 	struct key *key = &s->keys[s->n_keys];
 	const char *fault;
 
-	if (!count_member(s))
+	if (!count_member(s) || s->n_keys == array_size(s->keys))
 		return false;
 	s->n_keys++;
-	key->object = level->serial;
 	key->length = 0;
 	if (!read_string(s, key, &fault))
 		return false;
@@ -355,7 +353,7 @@ bool proto_scan(struct proto_scan *scan, const char *text, size_t length, size_t
 	s.end = text + length;
 	s.facts = scan;
 	s.members_max = members_max;
-	s.depth = s.objects = s.n_keys = 0;
+	s.depth = s.n_keys = 0;
 	skip_space(&s);
 	if (s.at == s.end || *s.at != '{' || !open_level(&s, true))
 		return false;

@@ -21,6 +21,5 @@ struct proto_scan {
 	size_t text;		/* bytes of all keys and strings, escapes undone */
 };
 
-/* False: this is no JSON object, or over a limit; *scan is then of no use. members_max is at most
- * PROTO_REPLY_MEMBERS_MAX. */
+/* False: this is no JSON object, or over a limit; *scan is then of no use. */
 bool proto_scan(struct proto_scan *scan, const char *text, size_t length, size_t members_max);

@@ -7,6 +7,7 @@
  * before. And what it has built is measured against what the scan has counted.
  */
 #include "proto/tree.h"
+#include "proto/json.h"
 #include "proto/util.h"
 
 #include <json-c/json.h>
@@ -106,4 +107,70 @@ enum proto_decoded proto_tree_read(struct json_object **tree, struct proto_scan 
 	}
 	*tree = built;
 	return PROTO_DECODE_OK;
+}
+
+static void put_value(struct proto_json *json, struct json_object *value);
+
+static void put_object(struct proto_json *json, struct json_object *object)
+{
+	proto_json_raw(json, "{");
+	json_object_object_foreach(object, key, value) {
+		proto_json_name(json, key);
+		put_value(json, value);
+	}
+	proto_json_raw(json, "}");
+}
+
+static void put_array(struct proto_json *json, struct json_object *array)
+{
+	size_t n = json_object_array_length(array);
+
+	proto_json_raw(json, "[");
+	for (size_t i = 0; i < n; i++) {
+		proto_json_raw(json, i ? "," : "");
+		put_value(json, json_object_array_get_idx(array, i));
+	}
+	proto_json_raw(json, "]");
+}
+
+static void put_integer(struct proto_json *json, struct json_object *integer)
+{
+	int64_t number = json_object_get_int64(integer);
+
+	if (number < 0) {
+		proto_json_raw(json, "-");
+		proto_json_number(json, -(uint64_t)number);
+	} else {
+		proto_json_number(json, json_object_get_uint64(integer));
+	}
+}
+
+/* Recursion as deep as PROTO_DEPTH_MAX. */
+static void put_value(struct proto_json *json, struct json_object *value)
+{
+	switch (json_object_get_type(value)) {
+	case json_type_object:
+		return put_object(json, value);
+	case json_type_array:
+		return put_array(json, value);
+	case json_type_string:
+		return proto_json_string(json, json_object_get_string(value));
+	case json_type_int:
+		return put_integer(json, value);
+	case json_type_boolean:
+		return proto_json_raw(json, json_object_get_boolean(value) ? "true" : "false");
+	case json_type_double:	/* json-c keeps it as it was written */
+		return proto_json_raw(json, json_object_get_userdata(value));
+	case json_type_null:
+		return proto_json_raw(json, "null");
+	}
+}
+
+char *proto_tree_text(struct json_object *value)
+{
+	struct proto_json json = { .text = NULL };
+	size_t length;
+
+	put_value(&json, value);
+	return proto_json_finish(&json, &length);
 }

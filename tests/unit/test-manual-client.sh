@@ -63,6 +63,7 @@ client/libktls.3	the best first, at most 16	proto/limits.h	PROTO_ALPN_MAX 16$
 client/libktls.3	at most 1024 bytes each	proto/limits.h	PROTO_CIPHERS_MAX 1024$
 client/libktls.3	1 to 120000	proto/limits.h	PROTO_TIMEOUT_MAX_MS 120000$
 client/libktls.3	The default is 20000	proto/limits.h	PROTO_TIMEOUT_DEFAULT_MS 20000$
+client/libktls.3	at most 255)	client/ask.c	METHOD_MAX 255$
 client/libktls.3	gives up two seconds later	client/internal.h	KTLS_MARGIN_MS 2000$
 client/libktls.3	/run/ktlsd/io.ktlsd	client/ktls.h	KTLS_SOCKET "/run/ktlsd/io.ktlsd"
 client/ktlsctl.1	/run/ktlsd/io.ktlsd	client/ktls.h	KTLS_SOCKET "/run/ktlsd/io.ktlsd"

@@ -258,6 +258,58 @@ static void test_no_parse_without_memory(void **state)
 	}
 }
 
+/* True: all of it was told in spite of it all. */
+static bool answer_in_need(const char *text, enum proto_decoded expected, const char *parameters)
+{
+	struct proto_status status;
+	char *told;
+	enum proto_decoded decoded = proto_answer_decode(text, strlen(text), &told, &status);
+
+	if (decoded == PROTO_DECODE_NO_MEMORY) {
+		assert_null(told);
+		return false;
+	}
+	assert_int_equal(decoded, expected);
+	assert_string_equal(told, parameters);
+	free(told);
+	return true;
+}
+
+#define TOLD "{\"a\":[1,-2,1.5,true,null,{}],\"b\":{\"c\":\"d\\n\",\"e\":\"" HEX64 HEX64	\
+	HEX64 HEX64 HEX64 HEX64 HEX64 HEX64 HEX64 HEX64 "\"}}"
+
+static void test_answer_without_the_nth(void **state)
+{
+	static const struct {
+		const char *text;
+		enum proto_decoded decoded;
+	} cases[] = {
+		{ "{\"parameters\":" TOLD "}", PROTO_DECODE_OK },
+		{ "{\"error\":\"io.ktlsd.Busy\",\"parameters\":" TOLD "}", PROTO_DECODE_REFUSED },
+	};
+
+	for (size_t i = 0; i < array_size(cases); i++) {
+		size_t in_tree = allocations_of_tree(cases[i].text), n;
+		bool told = false;
+
+		for (n = 0; n < 1000; n++) {
+			heap_reset(n, NEVER);
+			told = answer_in_need(cases[i].text, cases[i].decoded, TOLD);
+			free_what_json_c_lost(n < in_tree);
+			if (!heap.failures)
+				break;
+		}
+		assert_true(told);
+		/* A text that grows once, behind the tree. */
+		assert_in_range(n, in_tree + 2, 999);
+	}
+}
+
+static char *encode_question(const void *what, size_t *length)
+{
+	return proto_question_encode("io.ktlsd.Probe", what, length);
+}
+
 static char *encode_connect(const void *what, size_t *length)
 {
 	return proto_connect_encode(what, length);
@@ -311,6 +363,8 @@ static void test_encode_without_the_nth(void **state)
 	heap_reset(NEVER, NEVER);
 	assert_int_equal(decode(&call, golden_all, &status), PROTO_DECODE_OK);
 	encode_without_the_nth(encode_connect, &call.connect);
+	encode_without_the_nth(encode_question, &call.connect);
+	encode_without_the_nth(encode_question, NULL);
 	encode_without_the_nth(encode_session, &session);
 	encode_without_the_nth(encode_status, &status);
 	encode_without_the_nth(encode_description, "io.ktlsd");
@@ -345,6 +399,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decode_without_the_nth),
 		cmocka_unit_test(test_no_parse_without_memory),
+		cmocka_unit_test(test_answer_without_the_nth),
 		cmocka_unit_test(test_encode_without_the_nth),
 		cmocka_unit_test(test_hostile_takes_none),
 	};

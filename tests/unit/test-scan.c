@@ -303,6 +303,56 @@ static void test_members_of_a_reply(void **state)
 	}
 }
 
+/* Names are kept as long as their object is open: many objects may have a few each, not one many. */
+static void test_names_at_once(void **state)
+{
+	static const struct {
+		const char *open, *member, *close;
+		size_t around, most;
+	} cases[] = {
+		{ "{\"a\":[", "{\"a\":1,\"b\":2,\"c\":{\"a\":3}}", "]}", 0, SIZE_MAX },
+		{ "{", "#:1", "}", 0, PROTO_OPEN_KEYS_MAX },
+		{ "{\"x\":1,\"y\":{", "#:{\"a\":1}", "}}", 2, PROTO_OPEN_KEYS_MAX - 1 },
+		{ "{\"a\":[{\"b\":1},{", "#:1", "}]}", 1, PROTO_OPEN_KEYS_MAX },
+	};
+	struct proto_scan scan;
+
+	for (size_t i = 0; i < array_size(cases); i++) {
+		for (size_t n = PROTO_OPEN_KEYS_MAX - 8; n < PROTO_OPEN_KEYS_MAX + 8; n++) {
+			char *text = repeat(cases[i].open, cases[i].member, n, cases[i].close);
+
+			assert_int_equal(proto_scan(&scan, text, strlen(text),
+						    PROTO_REPORT_MEMBERS_MAX),
+					 n + cases[i].around <= cases[i].most);
+			free(text);
+		}
+	}
+}
+
+/* In whatever lies between them. */
+static void test_doubled_names(void **state)
+{
+	static const struct {
+		const char *text, *path;
+	} cases[] = {
+		{ "{\"a\":{\"b\":1,\"c\":[{\"d\":1}],\"b\":2}}", "a.b" },
+		{ "{\"a\":{\"b\":{\"b\":1}},\"c\":1,\"a\":2}", "a" },
+		{ "{\"a\":[{\"b\":1},{\"b\":1,\"b\":2}]}", "a.b" },
+		{ "{\"a\":[{\"b\":1},{\"b\":1}],\"b\":{\"a\":{\"b\":1}}}", NULL },
+	};
+	struct proto_scan scan;
+
+	for (size_t i = 0; i < array_size(cases); i++) {
+		assert_true(scan_text(&scan, cases[i].text));
+		if (cases[i].path) {
+			assert_string_equal(scan.fault, "is given twice");
+			assert_string_equal(scan.path, cases[i].path);
+		} else {
+			assert_null(scan.fault);
+		}
+	}
+}
+
 static double seconds(clock_t since)
 {
 	return (double)(clock() - since) / CLOCKS_PER_SEC;
@@ -372,6 +422,8 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_members_of_a_reply),
+		cmocka_unit_test(test_names_at_once),
+		cmocka_unit_test(test_doubled_names),
 		cmocka_unit_test(test_hostile_costs_nothing),
 	};
 
