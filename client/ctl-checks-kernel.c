@@ -65,8 +65,10 @@ static void look_loopback(const struct exam *exam, struct finding *finding)
 {
 	const char *err = view_text(exam->capabilities, "kernel.loopbackErrno");
 
-	if (!*err && !is(exam->trial, "loopback", "works") && view_get(exam->trial, "loopback"))
+	if (!*err && !is(exam->trial, "loopback", "works"))
 		err = view_text(exam->trial, "loopback");
+	if (!*err && !view_get(exam->trial, "loopback"))
+		return finding_set(finding, VERDICT_UNKNOWN, "nothing was tried on loopback without the module");
 	if (!*err)
 		return finding_set(finding, VERDICT_OK, "the kernel's TLS can be tried on loopback");
 	finding_set(finding, VERDICT_FAULT, "the kernel's TLS cannot be tried on loopback: %s", err);
@@ -117,6 +119,8 @@ static void look_speed(const struct exam *exam, struct finding *finding)
 		if (is(driver, "speed", "generic"))
 			add_name(slow, view_text(driver, "cipher"));
 	}
+	if (is(exam->trial, "module", "absent"))
+		return finding_set(finding, VERDICT_UNKNOWN, "who would do the work is seen with the module alone");
 	if (!*slow)
 		return finding_set(finding, VERDICT_OK, "no cipher falls back to slow code");
 	finding_set(finding, VERDICT_NOTE, "slow code, without the processor's instructions: %s", slow);
