@@ -23,6 +23,7 @@
  *
  * A number of the kernel's that has no name here is "unknown (NUMBER)". Where the privilege is
  * needed and is not had, kernel-TLS sockets cannot be told from others, and there are none here.
+ * Without sockets no process is looked at, and none is hidden.
  */
 #pragma once
 

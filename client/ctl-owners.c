@@ -60,20 +60,18 @@ static void search_init(struct search *search, struct json_object *sockets)
 	qsort(search->wanted, search->n, sizeof(*search->wanted), compare_wanted);
 }
 
-/* -1: the link is no socket's. */
+/* Not above 0: the link is no socket's. */
 static int64_t socket_inode(const char *link)
 {
 	static const char prefix[] = "socket:[";
-	unsigned long long inode;
+	long long inode;
 	char *end;
 
 	if (strncmp(link, prefix, sizeof(prefix) - 1) != 0)
 		return -1;
 	link += sizeof(prefix) - 1;
-	errno = 0;
-	inode = strtoull(link, &end, 10);
-	return errno || end == link || strcmp(end, "]") != 0 || inode > INT64_MAX ? -1 :
-										    (int64_t)inode;
+	inode = strtoll(link, &end, 10);
+	return strcmp(end, "]") == 0 ? inode : -1;
 }
 
 /* false: it has ended meanwhile. */

@@ -95,24 +95,38 @@ static void test_states(void **state)
 	}
 }
 
+/* One attribute of TLS, and none beside it; those of types that have no name here are nobody's. */
 static void test_flags(void **state)
 {
-	union diag_message m;
-	struct nlattr *ulp, *tls;
+	static const struct {
+		unsigned int type;
+		size_t length;
+		const char *zerocopy, *no_pad, *most;
+	} rows[] = {
+		{ TLS_INFO_ZC_RO_TX, 0, "true", "false", "null" },
+		{ TLS_INFO_RX_NO_PAD, 0, "false", "true", "null" },
+		{ 7, 2, "false", "false", "4096" },
+		{ 8, 2, "false", "false", "null" },
+		{ 31, 2, "false", "false", "null" },
+		{ 32, 2, "false", "false", "null" }, /* beyond the table */
+		{ 16000, 2, "false", "false", "null" },
+	};
+	const uint16_t most = 4096;
 
-	diag_message_init(&m, AF_INET, "192.0.2.1", "192.0.2.2");
-	ulp = mnl_attr_nest_start(&m.header, INET_DIAG_ULP_INFO);
-	tls = mnl_attr_nest_start(&m.header, INET_ULP_INFO_TLS);
-	mnl_attr_put(&m.header, TLS_INFO_ZC_RO_TX, 0, NULL);
-	mnl_attr_put(&m.header, TLS_INFO_RX_NO_PAD, 0, NULL);
-	mnl_attr_put_u16(&m.header, 7, 4096);
-	mnl_attr_put_u16(&m.header, 31, 1);
-	mnl_attr_put_u16(&m.header, 32, 1); /* beyond the table */
-	mnl_attr_put_u16(&m.header, 16000, 1);
-	mnl_attr_nest_end(&m.header, tls);
-	mnl_attr_nest_end(&m.header, ulp);
-	CHECK(&m, "zerocopySendfile", "true", "expectNoPad", "true", "maxPayload", "4096", "version",
-	      "null", "cipher", "null", "transmit", "null", "receive", "null", "bytesSent", "null");
+	for (size_t i = 0; i < array_size(rows); i++) {
+		union diag_message m;
+		struct nlattr *ulp, *tls;
+
+		diag_message_init(&m, AF_INET, "192.0.2.1", "192.0.2.2");
+		ulp = mnl_attr_nest_start(&m.header, INET_DIAG_ULP_INFO);
+		tls = mnl_attr_nest_start(&m.header, INET_ULP_INFO_TLS);
+		mnl_attr_put(&m.header, rows[i].type, rows[i].length, &most);
+		mnl_attr_nest_end(&m.header, tls);
+		mnl_attr_nest_end(&m.header, ulp);
+		CHECK(&m, "zerocopySendfile", rows[i].zerocopy, "expectNoPad", rows[i].no_pad,
+		      "maxPayload", rows[i].most, "version", "null", "cipher", "null", "transmit",
+		      "null", "receive", "null", "bytesSent", "null");
+	}
 }
 
 /* No ULP, another one, or a name that is not the whole of it: no kernel TLS. */

@@ -3,6 +3,7 @@
 
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,10 +104,24 @@ static void check(struct json_object *sockets, const char *wanted)
 	json_object_put(sockets);
 }
 
+/* How many descriptors this process has. */
+static int count_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(directory);
+	while (readdir(directory))
+		n++;
+	closedir(directory);
+	return n;
+}
+
 static void test_owners(void **state)
 {
 	static const int64_t inodes[] = { 4000000001, 7, 30, 0 };
 	struct json_object *sockets = sockets_new(inodes, array_size(inodes));
+	int before = count_descriptors();
 	bool hidden = true;
 
 	put_process("10", "ten\n");
@@ -130,6 +145,7 @@ static void test_owners(void **state)
 	put_link("9999999999", "3", "socket:[7]");
 	put_link("11", "3", "socket:[7]");
 	assert_int_equal(owners_add(sockets, proc, &hidden), 0);
+	assert_int_equal(count_descriptors(), before);
 	check(sockets, "10 ten ;9 nine 10 ten 100 a hundred ;;;");
 	assert_false(hidden);
 }
