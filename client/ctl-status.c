@@ -50,8 +50,10 @@ static enum view_tone tone_of_outcome(struct json_object *outcome)
 
 static enum view_tone tone_of_fault(struct json_object *fault)
 {
-	return strcmp(view_text(fault, "state"), "affected") == 0 ? VIEW_BAD :
-	       strcmp(view_text(fault, "state"), "fixed") == 0	  ? VIEW_GOOD : VIEW_NOTE;
+	const char *state = view_text(fault, "state");
+
+	return strcmp(state, "affected") == 0 ? VIEW_BAD :
+	       strcmp(state, "unknown") == 0  ? VIEW_NOTE : VIEW_GOOD;
 }
 
 static const struct view_column service[] = {
