@@ -42,7 +42,7 @@ static void test_versions_are_read(void **state)
 		{ "6.1.176", "#1 Mon Jul  6 12:00:00 UTC 2026", "6.1.176" },
 		{ DEBIAN_12, "6.1.140" },
 		{ "6.12.48+deb13-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.12.48-1 (2025-09-20)", "6.12.48" },
-		{ "6.12.25+rpt-rpi-2712", "#1 SMP PREEMPT Debian 1:6.12.25-1+rpt1 (2025-04-30)", "6.12.25" },
+		{ "6.12.25+rpt-rpi-2712", "#1 SMP PREEMPT Debian 1:6.12.34-1+rpt1 (2025-06-26)", "6.12.34" },
 		{ "6.12.0-rc1", "#1", "6.12.0 rc" },
 		{ "6.17-rc4-amd64", "#1 SMP Debian 6.17~rc4-1~exp1 (2025-09-01)", "6.17.0 rc" },
 		{ "6.8.0-45-generic", "#45-Ubuntu SMP PREEMPT_DYNAMIC", "6.8.0" },
