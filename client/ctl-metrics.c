@@ -124,13 +124,13 @@ static void put_families(struct json_object *status)
 	}
 }
 
-/* In the one spelling that OpenMetrics has for a number: the shortest that says it, with a point or an
- * exponent. */
+/* In the one spelling that OpenMetrics has for a bound: the shortest that says it, with a point or an
+ * exponent, of which large numbers have none. */
 static void put_bound(int64_t usec)
 {
 	double seconds = (double)usec / 1e6;
 	char text[32];
-	int digits = 1;
+	int digits = 6;
 
 	do
 		snprintf(text, sizeof(text), "%.*g", digits, seconds);

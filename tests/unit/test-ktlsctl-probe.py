@@ -51,7 +51,8 @@ def a_server_that_takes_all_is_asked_once_for_each(directory):
 
 @test
 def a_list_too_long_for_a_request_is_asked_in_parts(directory):
-    offered = [f"SUITE-NUMBER-{i:03}-OF-A-VERY-LONG-NAME" for i in range(64)]
+    offered = ["A" * 41] + [f"SUITE-NUMBER-{i:03}-OF-FORTY-CHARACTERS-INA" for i in range(1, 64)]
+    same(len(":".join(offered[:25])), 1025)
     taken = [offered[63], offered[0], offered[31]]
     with Server(directory, offered, taken) as service:
         shown = document(service)
@@ -59,6 +60,7 @@ def a_list_too_long_for_a_request_is_asked_in_parts(directory):
     lists = service.lists()[FIRST:]
     same(max(map(len, lists)) <= 1024, True)
     same(len(lists), 3 + 2)  # parts that were refused, and the two others that were taken
+    same(shown["scanError"], None)
 
 
 @test
