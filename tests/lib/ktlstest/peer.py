@@ -60,7 +60,7 @@ class Peer:
                  host=None, **settings):
         self.plan = plan if callable(plan) else lambda _index: plan
         self.context = context(name, **settings)
-        self.connections = []
+        self.connections, self.over = [], 0
         self.changed = threading.Condition()
         self.host = host or LOOPBACK[family]
         self.listener = socket.create_server((self.host, port), family=family, backlog=128)
@@ -91,6 +91,14 @@ class Peer:
             if not self.changed.wait_for(lambda: len(self.connections) > index, timeout):
                 raise TimeoutError(f"connection {index} did not come within {timeout} s")
             return self.connections[index]
+
+    def wait_over(self, timeout=5.0):
+        """Each connection that was accepted has ended, and its thread with it."""
+        for conversation in self.connections[self.over:]:
+            conversation.join(timeout)
+            if conversation.is_alive():
+                raise TimeoutError(f"connection {self.over} did not end within {timeout} s")
+            self.over += 1
 
     def close(self):
         os.write(self.stop_writer, b"x")

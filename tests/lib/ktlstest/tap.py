@@ -157,8 +157,9 @@ def _run(function, case, deadline, leftovers=True):
             signal.setitimer(signal.ITIMER_REAL, 0)
             if leftovers:
                 problems += [f"left behind: {x}" for x in _leftovers(descriptors, threads)]
-        except (Exception, DeadlineExceeded):
-            problems.append(traceback.format_exc())
+        except (Exception, DeadlineExceeded) as error:
+            # What it was comes first, for a report may have room for little.
+            problems += [f"{type(error).__name__}: {error}", traceback.format_exc()]
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             faulthandler.cancel_dump_traceback_later()
