@@ -60,7 +60,7 @@ class Peer:
                  host=None, **settings):
         self.plan = plan if callable(plan) else lambda _index: plan
         self.context = context(name, **settings)
-        self.connections, self.over = [], 0
+        self.connections = []
         self.changed = threading.Condition()
         self.host = host or LOOPBACK[family]
         self.listener = socket.create_server((self.host, port), family=family, backlog=128)
@@ -82,8 +82,8 @@ class Peer:
                 plan = self.plan(len(self.connections))
                 conversation = Conversation(sock, self.context, plan, self.stop_reader)
                 self.connections.append(conversation)
+                conversation.start()
                 self.changed.notify_all()
-            conversation.start()
 
     def connection(self, index=0, timeout=5.0):
         """The connection of that number, waited for."""
@@ -94,11 +94,12 @@ class Peer:
 
     def wait_over(self, timeout=5.0):
         """Each connection that was accepted has ended, and its thread with it."""
-        for conversation in self.connections[self.over:]:
+        with self.changed:
+            running = [one for one in self.connections if one.is_alive()]
+        for conversation in running:
             conversation.join(timeout)
             if conversation.is_alive():
-                raise TimeoutError(f"connection {self.over} did not end within {timeout} s")
-            self.over += 1
+                raise TimeoutError(f"a connection did not end within {timeout} s")
 
     def close(self):
         os.write(self.stop_writer, b"x")
