@@ -24,7 +24,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc g++ clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
-	libseccomp-dev libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
+	libseccomp-dev libmnl-dev libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
 	user-mode-linux systemd procps stunnel4 gnutls-bin nginx-light
 
 # Everything is position-independent: what the library shares with the daemon is compiled once.
@@ -40,6 +40,7 @@ LD_FLAGS = -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(SANITIZE)
 
 DAEMON_LIBS := -lev -lssl -lcrypto -linih -lseccomp $(shell pkg-config --libs json-c libsystemd 2>/dev/null)
 CLIENT_LIBS := $(shell pkg-config --libs json-c 2>/dev/null)
+CTL_LIBS := $(shell pkg-config --libs json-c libmnl 2>/dev/null)
 
 # Sources are what stands in the folders; programs differ in their main alone.
 PROTO := $(wildcard proto/*.c)
@@ -62,7 +63,7 @@ $(O)/ktlsd: $(call objects,daemon/main.c $(DAEMON) $(PROTO))
 
 $(O)/ktlsctl: $(call objects,$(CTL)) $(O)/libktls.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) -pie $(LD_FLAGS) -o $@ $^ $(CLIENT_LIBS)
+	$(Q)$(CC) -pie $(LD_FLAGS) -o $@ $^ $(CTL_LIBS)
 
 $(O)/libktls.so.$(ABI): $(call objects,$(LIBRARY) $(PROTO)) client/libktls.map
 	$(call say,LINK,$@)
@@ -101,13 +102,13 @@ $(O)/obj/%.o: %.c $(O)/flags | $(GENERATED)
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 # Unit tests: every object but the mains in one archive, each test takes what it names.
-$(O)/units.a: $(call objects,$(PROTO) $(LIBRARY) $(DAEMON))
+$(O)/units.a: $(call objects,$(PROTO) $(LIBRARY) $(DAEMON) $(filter-out client/ktlsctl.c,$(CTL)))
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(O)/unit/%: $(O)/obj/tests/unit/%.o $(O)/units.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS)
+	$(Q)$(CC) $(LD_FLAGS) $(shell sed -n 's|^/\* link: \(.*\) \*/$$|\1|p' tests/unit/$*.c) -o $@ $^ -lcmocka $(DAEMON_LIBS) $(CTL_LIBS)
 
 # What scenarios preload or run.
 HELPERS := $(O)/door.so $(O)/derive.so $(O)/starve.so $(O)/scan $(O)/ktlsd-crash

@@ -56,8 +56,7 @@ static int call_incomplete(struct ktls *k, const char *parameter)
 	return call_fail(k, KTLS_INVALID_PARAMETER, "request", 0, "no %s was set", parameter);
 }
 
-/* The service's own word. */
-static int call_refused(struct ktls *k, const struct proto_status *status)
+int call_refused(struct ktls *k, const struct proto_status *status)
 {
 	k->failure = *status;
 	k->status = (enum ktls_status)status->error;
@@ -65,6 +64,12 @@ static int call_refused(struct ktls *k, const struct proto_status *status)
 	call_stop(k, CALL_FAILED);
 	errno = status->sys_errno ?: outcome_find(k->status)->sys_errno;
 	return CALL_FAILS;
+}
+
+int call_done(struct ktls *k)
+{
+	call_stop(k, CALL_THERE);
+	return CALL_GOES_ON;
 }
 
 static int call_unreachable(struct ktls *k, int err)
@@ -142,8 +147,15 @@ static int call_there(struct ktls *k, const struct proto_session *session)
 	}
 	k->session = *session;
 	k->tls = steal_fd(&k->reader.fd);
-	call_stop(k, CALL_THERE);
-	return CALL_GOES_ON;
+	return call_done(k);
+}
+
+bool call_overtold(struct ktls *k)
+{
+	if (!proto_reader_begun(&k->reader) && !proto_reader_waiting(&k->reader))
+		return false;
+	call_fail(k, KTLS_PROTOCOL, "service", 0, "the service said more than its answer");
+	return true;
 }
 
 /* The kernel drops a descriptor for which this process has no room, and does not say so. */
@@ -158,7 +170,8 @@ static int call_without_socket(struct ktls *k)
 			 "the answer names a socket that did not come with it");
 }
 
-static int call_answer(struct ktls *k, const char *text, size_t length)
+/* The answer to Connect. */
+static int call_connected(struct ktls *k, const char *text, size_t length)
 {
 	struct proto_session session;
 	struct proto_status status;
@@ -175,12 +188,16 @@ static int call_answer(struct ktls *k, const char *text, size_t length)
 	case PROTO_DECODE_OK:
 		break;
 	}
-	if (proto_reader_begun(&k->reader) || proto_reader_waiting(&k->reader))
-		return call_fail(k, KTLS_PROTOCOL, "service", 0,
-				 "the service said more than its answer");
+	if (call_overtold(k))
+		return CALL_FAILS;
 	if (k->reader.fd < 0 || fd_index != 0)
 		return call_without_socket(k);
 	return call_there(k, &session);
+}
+
+static int call_answer(struct ktls *k, const char *text, size_t length)
+{
+	return k->method ? ask_answer(k, text, length) : call_connected(k, text, length);
 }
 
 static int call_receive(struct ktls *k)
@@ -218,36 +235,40 @@ static int call_late(struct ktls *k)
 			 "the service gave no answer for %u ms; is it full, or does it not start?", ms);
 }
 
-static int call_open(struct ktls *k)
+int call_begin(struct ktls *k, char *text, size_t length)
 {
-	size_t length;
-	char *text = proto_connect_encode(&k->request, &length);
-
 	if (!text)
 		return call_fail(k, KTLS_LOCAL, "request", ENOMEM, "no memory for the request");
 	proto_writer_put(&k->writer, text, length, -1);
 	k->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (k->sock < 0)
 		return call_fail(k, KTLS_LOCAL, "service", errno, "cannot make a socket: %m");
-	return 0;
-}
-
-int ktls_start(struct ktls *k)
-{
-	if (k->state != CALL_NEW) {
-		errno = EBUSY;
-		return -1;
-	}
-	if (!k->request.host)
-		return call_incomplete(k, "host");
-	if (!k->request.port)
-		return call_incomplete(k, "port");
-	if (call_open(k) < 0)
-		return -1;
 	k->state = CALL_REACHING;
 	k->again = now_ms();
 	k->deadline = k->again + k->request.timeout_ms + KTLS_MARGIN_MS;
 	return 0;
+}
+
+int call_complete(struct ktls *k)
+{
+	if (!k->request.host)
+		return call_incomplete(k, "host");
+	return k->request.port ? 0 : call_incomplete(k, "port");
+}
+
+int ktls_start(struct ktls *k)
+{
+	size_t length;
+	char *text;
+
+	if (k->state != CALL_NEW) {
+		errno = EBUSY;
+		return -1;
+	}
+	if (call_complete(k) < 0)
+		return -1;
+	text = proto_connect_encode(&k->request, &length);
+	return call_begin(k, text, length);
 }
 
 int ktls_fd(const struct ktls *k)

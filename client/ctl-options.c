@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 48
 #define CODE_FIRST 256 /* of getopt_long(3), beyond every letter */
 
 int ctl_usage(const char *format, ...)
@@ -22,6 +22,15 @@ int ctl_usage(const char *format, ...)
 	return KTLS_WHO_CALLER;
 }
 
+const struct ctl_option *ctl_option_at(const struct ctl_syntax *syntax, size_t i)
+{
+	while (syntax && i >= syntax->n) {
+		i -= syntax->n;
+		syntax = syntax->more;
+	}
+	return syntax ? &syntax->options[i] : NULL;
+}
+
 struct getopt_table {
 	struct option longs[OPTIONS_MAX + 1];
 	char letters[OPTIONS_MAX * 2 + 3];
@@ -30,11 +39,10 @@ struct getopt_table {
 static void getopt_table_init(struct getopt_table *table, const struct ctl_syntax *syntax)
 {
 	char *letter = stpcpy(table->letters, syntax->operand ? "-:" : "+:");
+	const struct ctl_option *option;
 
 	memset(table->longs, 0, sizeof(table->longs));
-	for (size_t i = 0; i < syntax->n && i < OPTIONS_MAX; i++) {
-		const struct ctl_option *option = &syntax->options[i];
-
+	for (size_t i = 0; i < OPTIONS_MAX && (option = ctl_option_at(syntax, i)); i++) {
 		table->longs[i] = (struct option){
 			.name = option->name,
 			.has_arg = option->value ? required_argument : no_argument,
@@ -50,11 +58,13 @@ static void getopt_table_init(struct getopt_table *table, const struct ctl_synta
 
 static const struct ctl_option *find_option(const struct ctl_syntax *syntax, int code)
 {
+	const struct ctl_option *option;
+
 	if (code >= CODE_FIRST)
-		return &syntax->options[code - CODE_FIRST];
-	for (size_t i = 0; i < syntax->n; i++)
-		if (code == syntax->options[i].letter)
-			return &syntax->options[i];
+		return ctl_option_at(syntax, (size_t)(code - CODE_FIRST));
+	for (size_t i = 0; (option = ctl_option_at(syntax, i)); i++)
+		if (code == option->letter)
+			return option;
 	return NULL;
 }
 
@@ -106,10 +116,10 @@ int ctl_parse(struct ctl *ctl, const struct ctl_syntax *syntax, int argc, char *
 
 void ctl_print_options(const struct ctl_syntax *syntax)
 {
+	const struct ctl_option *option;
 	char left[64];
 
-	for (size_t i = 0; i < syntax->n; i++) {
-		const struct ctl_option *option = &syntax->options[i];
+	for (size_t i = 0; (option = ctl_option_at(syntax, i)); i++) {
 		char letter[] = { '-', option->letter, ',', ' ', '\0' };
 
 		snprintf(left, sizeof(left), "%s--%s%s%s", option->letter ? letter : "    ",
@@ -117,3 +127,37 @@ void ctl_print_options(const struct ctl_syntax *syntax)
 		printf("  %-32s %s\n", left, option->sentence);
 	}
 }
+
+static int set_help(struct ctl *ctl, const char *value)
+{
+	ctl->help = true;
+	return 0;
+}
+
+static int set_socket(struct ctl *ctl, const char *value)
+{
+	ctl->socket = value;
+	return 0;
+}
+
+static const struct ctl_option help_options[] = {
+	{ .name = "socket", .value = "PATH", .set = set_socket,
+	  .sentence = "where ktlsd listens (" KTLS_SOCKET ")" },
+	{ .name = "help", .letter = 'h', .set = set_help, .sentence = "show this" },
+};
+
+const struct ctl_syntax ctl_help_syntax = { .options = help_options, .n = 2 };
+
+int ctl_set_json(struct ctl *ctl, const char *value)
+{
+	ctl->json = true;
+	return 0;
+}
+
+static const struct ctl_option json_options[] = {
+	CTL_JSON_OPTION,
+};
+
+const struct ctl_syntax ctl_json_syntax = {
+	.options = json_options, .n = 1, .more = &ctl_help_syntax,
+};

@@ -23,31 +23,54 @@ static int fail(int err)
 	return -1;
 }
 
+/* What belongs to one call. */
+static void begin(struct ktls *k)
+{
+	k->state = CALL_NEW;
+	k->sock = k->tls = -1;
+	k->session = (struct proto_session){ .version = "" };
+	k->failure = (struct proto_status){ .error = PROTO_OK };
+	k->status = KTLS_OK;
+	k->stage = NULL;
+	proto_writer_init(&k->writer);
+	proto_reader_init(&k->reader, true);
+}
+
+static void end(struct ktls *k)
+{
+	proto_writer_deinit(&k->writer);
+	proto_reader_deinit(&k->reader);
+	close_fd(&k->sock);
+	close_fd(&k->tls);
+	free_pointer(&k->method);
+	free_pointer(&k->reply);
+}
+
 struct ktls *ktls_new(void)
 {
 	struct ktls *k = calloc(1, sizeof(*k));
 
 	if (!k)
 		return NULL;
-	k->sock = -1;
-	k->tls = -1;
 	k->getsockopt = getsockopt;
 	k->request.timeout_ms = PROTO_TIMEOUT_DEFAULT_MS;
 	k->service.sun_family = AF_UNIX;
 	strcpy(k->service.sun_path, KTLS_SOCKET);
-	proto_writer_init(&k->writer);
-	proto_reader_init(&k->reader, true);
+	begin(k);
 	return k;
+}
+
+void ktls_reset(struct ktls *k)
+{
+	end(k);
+	begin(k);
 }
 
 struct ktls *ktls_free(struct ktls *k)
 {
 	if (!k)
 		return NULL;
-	proto_writer_deinit(&k->writer);
-	proto_reader_deinit(&k->reader);
-	close_fd(&k->sock);
-	close_fd(&k->tls);
+	end(k);
 	proto_connect_deinit(&k->request);
 	free(k);
 	return NULL;

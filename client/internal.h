@@ -30,6 +30,7 @@ typedef int (*handover_getsockopt)(int fd, int level, int name, void *value, soc
 
 struct ktls {
 	struct proto_connect request;
+	char *method; /* that is asked for; NULL: a connection */
 	struct sockaddr_un service;
 	handover_getsockopt getsockopt;
 
@@ -41,6 +42,7 @@ struct ktls {
 	int64_t deadline; /* CLOCK_MONOTONIC, milliseconds */
 	int64_t again; /* REACHING: when to try again */
 	struct proto_session session; /* THERE */
+	char *reply; /* of a method: its parameters, as text */
 
 	enum ktls_status status;
 	const char *stage;
@@ -61,6 +63,20 @@ const struct outcome *outcome_find(enum ktls_status status);
 /* Ends the request as failed. Always -1, with errno set. err: the errno behind it, or 0. */
 int call_fail(struct ktls *k, enum ktls_status status, const char *stage, int err,
 	      const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* For the reply to a method: 1, or -1 as of call_fail(). */
+int ask_answer(struct ktls *k, const char *text, size_t length);
+/* Whether more has come than an answer, which fails the request. */
+bool call_overtold(struct ktls *k);
+/* The service's own word. -1. */
+int call_refused(struct ktls *k, const struct proto_status *status);
+/* It is done. 1. */
+int call_done(struct ktls *k);
+/* Whether host and port were set: 0, or -1 as of call_fail(). */
+int call_complete(struct ktls *k);
+/* Begins to send a message (malloc), which is taken over; NULL: there was no memory for it. As
+ * ktls_start(). */
+int call_begin(struct ktls *k, char *text, size_t length);
 
 /* Whether the reply's descriptor is what the reply says. 0, or -1 with *why a constant text and
  * errno, 0 if none was behind it. */

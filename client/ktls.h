@@ -205,6 +205,24 @@ int ktls_step(struct ktls *k);
 int ktls_take(struct ktls *k);
 
 /*
+ * Calls another method of the service: "Probe", with what was set for this request, or one without
+ * parameters, "GetStatus" or "GetCapabilities"; a name with dots may be of any interface. 0: it has
+ * answered. -1 as ktls_connect(); EINVAL also for Connect. One handle is for one call at a time, as for
+ * one socket.
+ */
+int ktls_call(struct ktls *k, const char *method);
+/* The same without ever blocking: goes on as after ktls_start(), and ends without a socket to take. */
+int ktls_start_call(struct ktls *k, const char *method);
+/* What the service has told, after ktls_call() or where that failed with a word of the service's: the
+ * parameters of its reply or of its error, a JSON object as io.ktlsd(7) has them. Valid as long as the
+ * handle is; NULL: there is none. */
+const char *ktls_get_reply(const struct ktls *k);
+
+/* Makes the handle new again but for what was set. What is under way is cancelled, and a socket not
+ * taken is closed. */
+void ktls_reset(struct ktls *k);
+
+/*
  * How it failed. Valid in any state; KTLS_OK, 0, false and NULL where there is nothing to tell.
  * Failures of setters are told by errno alone and not here.
  */

@@ -8,26 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command {
-	const char *name;
-	int (*run)(struct ctl *ctl, int argc, char **argv);
-	const char *sentence;
-} commands[] = {
-	{ "connect", ctl_connect,
-	  "get a connection under kernel TLS, and relay it or hand it to a command" },
+static const struct ctl_command *const commands[] = {
+	&ctl_connect,
+	&ctl_probe,
+	&ctl_ciphers,
+	&ctl_sockets,
+	&ctl_status,
+	&ctl_metrics,
+	NULL,
 };
-
-static int set_socket(struct ctl *ctl, const char *value)
-{
-	ctl->socket = value;
-	return 0;
-}
-
-static int set_help(struct ctl *ctl, const char *value)
-{
-	ctl->help = true;
-	return 0;
-}
 
 static int set_version(struct ctl *ctl, const char *value)
 {
@@ -36,48 +25,92 @@ static int set_version(struct ctl *ctl, const char *value)
 }
 
 static const struct ctl_option options[] = {
-	{ .name = "socket",
-	  .value = "PATH",
-	  .set = set_socket,
-	  .sentence = "where ktlsd listens (" KTLS_SOCKET ")" },
-	{ .name = "help", .letter = 'h', .set = set_help, .sentence = "show this" },
 	{ .name = "version", .set = set_version, .sentence = "show the version" },
 };
 
-static const struct ctl_syntax syntax = { options, sizeof(options) / sizeof(*options), NULL };
+static const struct ctl_syntax syntax = {
+	options, sizeof(options) / sizeof(*options), NULL, &ctl_help_syntax,
+};
+
+/* What could not be written was not done. */
+static int flushed(void)
+{
+	return fflush(stdout) ? KTLS_WHO_CALLER : KTLS_WHO_NOBODY;
+}
 
 static int print_help(void)
 {
-	printf("Usage: ktlsctl [OPTION...] COMMAND [ARGUMENT...]\n\nAsks ktlsd for connections "
-	       "under kernel TLS.\n\n");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		printf("  %-28s %s\n", commands[i].name, commands[i].sentence);
+	printf("Usage: ktlsctl [OPTION...] COMMAND [ARGUMENT...]\n\n"
+	       "Connections under kernel TLS from ktlsd, and whether they can be had here.\n\n");
+	for (size_t i = 0; commands[i]; i++)
+		printf("  %-11s %-16s %s\n", commands[i]->name, commands[i]->operands,
+		       commands[i]->sentence);
 	printf("\n");
 	ctl_print_options(&syntax);
 	printf("\n`ktlsctl COMMAND --help` shows the options of a command; ktlsctl(1) tells it "
 	       "all.\n");
-	return fflush(stdout) ? KTLS_WHO_CALLER : KTLS_WHO_NOBODY;
+	return flushed();
+}
+
+static int print_command_help(const struct ctl_command *command)
+{
+	printf("Usage: ktlsctl %s%s%s [OPTION...]%s\n\n%s\n\n", command->name,
+	       *command->operands ? " " : "", command->operands,
+	       command == &ctl_connect ? " [-- COMMAND...]" : "", command->about);
+	ctl_print_options(command->syntax);
+	return flushed();
 }
 
 static int print_version(void)
 {
 	printf("ktlsctl %s\n", ktls_library_version());
-	return fflush(stdout) ? KTLS_WHO_CALLER : KTLS_WHO_NOBODY;
+	return flushed();
+}
+
+static const struct ctl_command *find_command(const char *name)
+{
+	for (size_t i = 0; commands[i]; i++)
+		if (strcmp(name, commands[i]->name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int run_command(struct ctl *ctl, const struct ctl_command *command, int argc, char **argv)
+{
+	if (ctl_parse(ctl, command->syntax, argc, argv) < 0)
+		return KTLS_WHO_CALLER;
+	if (ctl->help)
+		return print_command_help(command);
+	if (*ctl->command && command != &ctl_connect)
+		return ctl_usage("%s: takes no %s; try `ktlsctl %s --help`", command->name,
+				 *ctl->command, command->name);
+	if (ktls_set_socket(ctl->k, ctl->socket) < 0)
+		return ctl_usage("--socket %s: %s", ctl->socket, strerror(errno));
+	return command->run(ctl);
 }
 
 static int run(struct ctl *ctl)
 {
+	const struct ctl_command *command;
 	char **argv = ctl->command;
-	int argc = 0;
+	int argc = 0, status;
 
 	if (!*argv)
 		return ctl_usage("no command; try `ktlsctl --help`");
 	while (argv[argc])
 		argc++;
-	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (strcmp(argv[0], commands[i].name) == 0)
-			return commands[i].run(ctl, argc, argv);
-	return ctl_usage("%s: no such command; try `ktlsctl --help`", argv[0]);
+	command = find_command(argv[0]);
+	if (!command)
+		return ctl_usage("%s: no such command; try `ktlsctl --help`", argv[0]);
+	ctl->k = ktls_new();
+	if (!ctl->k) {
+		fprintf(stderr, "ktlsctl: request: %s (%s)\n", strerror(errno),
+			ktls_status_name(KTLS_LOCAL));
+		return KTLS_WHO_INTERNAL;
+	}
+	status = run_command(ctl, command, argc, argv);
+	ctl->k = ktls_free(ctl->k);
+	return status;
 }
 
 /* A socket must never come to lie where a library or a command expects stdin, stdout or stderr. */
@@ -91,7 +124,7 @@ static void open_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	struct ctl ctl = { .socket = secure_getenv("KTLSD_SOCKET") };
+	struct ctl ctl = { .program = commands, .socket = secure_getenv("KTLSD_SOCKET") };
 
 	open_standard_descriptors();
 	if (ctl.socket && !*ctl.socket)

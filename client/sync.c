@@ -4,10 +4,9 @@
 #include <errno.h>
 #include <poll.h>
 
-int ktls_connect(struct ktls *k)
+/* Goes on until there is nothing to wait for. r: what the start has come to. */
+static int finish(struct ktls *k, int r)
 {
-	int r = ktls_start(k);
-
 	while (r == 0) {
 		struct pollfd p = { .fd = ktls_fd(k), .events = ktls_events(k) };
 
@@ -15,5 +14,15 @@ int ktls_connect(struct ktls *k)
 			return call_fail(k, KTLS_LOCAL, "service", errno, "cannot wait: %m");
 		r = ktls_step(k);
 	}
-	return r < 0 ? -1 : ktls_take(k);
+	return r;
+}
+
+int ktls_connect(struct ktls *k)
+{
+	return finish(k, ktls_start(k)) < 0 ? -1 : ktls_take(k);
+}
+
+int ktls_call(struct ktls *k, const char *method)
+{
+	return finish(k, ktls_start_call(k, method)) < 0 ? -1 : 0;
 }

@@ -118,6 +118,15 @@ static void carry_out_probe(struct peer *peer, struct proto_call *call)
 	begin_request(peer, call, REQUEST_PROBE);
 }
 
+static void carry_out_later(struct peer *peer, struct proto_call *call)
+{
+	struct proto_status status;
+
+	proto_status_set(&status, PROTO_METHOD_NOT_IMPLEMENTED, PROTO_STAGE_POLICY, 0, NULL);
+	if (!call->oneway)
+		calls_refuse(peer, &status);
+}
+
 static void carry_out_get_info(struct peer *peer, struct proto_call *call)
 {
 	size_t length;
@@ -139,6 +148,8 @@ static void carry_out_get_interface_description(struct peer *peer, struct proto_
 static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
 	[PROTO_METHOD_CONNECT] = carry_out_connect,
 	[PROTO_METHOD_PROBE] = carry_out_probe,
+	[PROTO_METHOD_GET_STATUS] = carry_out_later,
+	[PROTO_METHOD_GET_CAPABILITIES] = carry_out_later,
 	[PROTO_METHOD_GET_INFO] = carry_out_get_info,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = carry_out_get_interface_description,
 };

@@ -104,6 +104,8 @@ static enum proto_decoded (*const checks[])(const struct proto_call *call,
 					    struct proto_status *status) = {
 	[PROTO_METHOD_CONNECT] = check_connect,
 	[PROTO_METHOD_PROBE] = check_probe,
+	[PROTO_METHOD_GET_STATUS] = check_nothing,
+	[PROTO_METHOD_GET_CAPABILITIES] = check_nothing,
 	[PROTO_METHOD_GET_INFO] = check_nothing,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = check_interface,
 };
@@ -185,35 +187,67 @@ static void decode_error(struct proto_status *status, const char *wire,
 	proto_escape(status->message, sizeof(status->message), message);
 }
 
-enum proto_decoded proto_reply_decode(const char *text, size_t length,
-				      struct proto_session *session, int *fd_index,
-				      struct proto_status *status)
+/* A reply with its envelope; *parameters is a part of *tree. REFUSED: it is an error, told in *status. */
+static enum proto_decoded open_reply(struct json_object **tree, struct json_object **parameters,
+				     const char *text, size_t length, size_t members_max,
+				     struct proto_status *status)
 {
-	_cleanup_(put_tree) struct json_object *tree = NULL;
 	_cleanup_(free_envelope) struct proto_envelope envelope = { .error = NULL };
-	struct proto_connected connected = { .fd_index = 0 };
 	struct proto_status ignored;
-	struct json_object *parameters;
 	struct proto_scan scan;
-	enum proto_decoded decoded = proto_tree_read(&tree, &scan, text, length,
-						     PROTO_REPLY_MEMBERS_MAX);
+	enum proto_decoded decoded = proto_tree_read(tree, &scan, text, length, members_max);
 
 	if (decoded != PROTO_DECODE_OK)
 		return decoded;
 	if (scan.fault)
 		return PROTO_DECODE_CLOSE;
-	decoded = proto_decode(&proto_schema_reply, &envelope, tree, true, &ignored);
-	parameters = json_object_object_get(tree, "parameters");
+	decoded = proto_decode(&proto_schema_reply, &envelope, *tree, true, &ignored);
+	*parameters = json_object_object_get(*tree, "parameters");
 	if (decoded == PROTO_DECODE_OK && envelope.error) {
-		decode_error(status, envelope.error, parameters);
+		decode_error(status, envelope.error, *parameters);
 		return PROTO_DECODE_REFUSED;
 	}
-	if (decoded == PROTO_DECODE_OK)
-		decoded = proto_decode(&proto_schema_connected, &connected, parameters, true,
-				       &ignored);
+	return decoded == PROTO_DECODE_REFUSED ? PROTO_DECODE_CLOSE : decoded;
+}
+
+enum proto_decoded proto_reply_decode(const char *text, size_t length,
+				      struct proto_session *session, int *fd_index,
+				      struct proto_status *status)
+{
+	_cleanup_(put_tree) struct json_object *tree = NULL;
+	struct proto_connected connected = { .fd_index = 0 };
+	struct json_object *parameters;
+	struct proto_status ignored;
+	enum proto_decoded decoded = open_reply(&tree, &parameters, text, length,
+						PROTO_REPLY_MEMBERS_MAX, status);
+
+	if (decoded != PROTO_DECODE_OK)
+		return decoded;
+	decoded = proto_decode(&proto_schema_connected, &connected, parameters, true, &ignored);
 	if (decoded != PROTO_DECODE_OK)
 		return decoded == PROTO_DECODE_REFUSED ? PROTO_DECODE_CLOSE : decoded;
 	*session = connected.session;
 	*fd_index = (int)connected.fd_index;
 	return PROTO_DECODE_OK;
+}
+
+enum proto_decoded proto_answer_decode(const char *text, size_t length, char **told,
+				       struct proto_status *status)
+{
+	_cleanup_(put_tree) struct json_object *tree = NULL;
+	struct json_object *parameters = NULL;
+	enum proto_decoded decoded = open_reply(&tree, &parameters, text, length,
+						PROTO_REPORT_MEMBERS_MAX, status);
+	const char *json = NULL;
+
+	*told = NULL;
+	if (decoded != PROTO_DECODE_OK && decoded != PROTO_DECODE_REFUSED)
+		return decoded;
+	if (parameters)
+		json = json_object_to_json_string_ext(parameters, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (json)
+		*told = strdup(json);
+	if (parameters && !*told)
+		return PROTO_DECODE_NO_MEMORY;
+	return decoded == PROTO_DECODE_OK && !parameters ? PROTO_DECODE_CLOSE : decoded;
 }

@@ -217,6 +217,8 @@ static const struct {
 	[PROTO_KIND_ERRNO] = { json_type_string, "a string", decode_errno },
 	[PROTO_KIND_OBJECT] = { json_type_object, "an object", decode_inner },
 	[PROTO_KIND_PARAMETERS] = { json_type_object, "an object", decode_later },
+	[PROTO_KIND_CONSTANT] = { json_type_string, "a string", decode_later },
+	[PROTO_KIND_OBJECTS] = { json_type_array, "an array", decode_later },
 };
 
 static enum proto_decoded decode_field(const struct place *place, const struct proto_field *field,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/json.h"
+#include "proto/report.h"
 #include "proto/schema.h"
 #include "proto/util.h"
 
@@ -14,6 +15,15 @@ static void encode_members(struct proto_json *json, const struct proto_schema *s
 static bool encode_string(struct proto_json *json, const struct proto_field *field, const void *at)
 {
 	const char *text = *(char *const *)at;
+
+	if (text)
+		proto_json_string(json, text);
+	return text;
+}
+
+static bool encode_constant(struct proto_json *json, const struct proto_field *field, const void *at)
+{
+	const char *text = *(const char *const *)at;
 
 	if (text)
 		proto_json_string(json, text);
@@ -124,6 +134,26 @@ static bool encode_object(struct proto_json *json, const struct proto_field *fie
 	return true;
 }
 
+static bool encode_objects(struct proto_json *json, const struct proto_field *field, const void *at)
+{
+	const struct proto_list *list = at;
+
+	proto_json_raw(json, "[");
+	for (size_t i = 0; i < list->n; i++) {
+		proto_json_raw(json, i ? ",{" : "{");
+		encode_members(json, field->schema, (const char *)list->items + i * field->size);
+		proto_json_raw(json, "}");
+	}
+	proto_json_raw(json, "]");
+	return true;
+}
+
+/* Whoever has it writes it beside the others. */
+static bool encode_nothing(struct proto_json *json, const struct proto_field *field, const void *at)
+{
+	return false;
+}
+
 static encode_value *const kinds[] = {
 	[PROTO_KIND_STRING] = encode_string,
 	[PROTO_KIND_TEXT] = encode_text,
@@ -133,7 +163,10 @@ static encode_value *const kinds[] = {
 	[PROTO_KIND_BOOL] = encode_bool,
 	[PROTO_KIND_WORD] = encode_word,
 	[PROTO_KIND_ERRNO] = encode_errno,
+	[PROTO_KIND_CONSTANT] = encode_constant,
+	[PROTO_KIND_OBJECTS] = encode_objects,
 	[PROTO_KIND_OBJECT] = encode_object,
+	[PROTO_KIND_PARAMETERS] = encode_nothing,
 };
 
 static void encode_members(struct proto_json *json, const struct proto_schema *schema,
@@ -155,6 +188,7 @@ static void encode_members(struct proto_json *json, const struct proto_schema *s
 	}
 }
 
+/* schema NULL: without parameters. */
 static char *encode_call(const char *method, const struct proto_schema *schema, const void *base,
 			 size_t *length)
 {
@@ -162,10 +196,18 @@ static char *encode_call(const char *method, const struct proto_schema *schema, 
 
 	proto_json_raw(&json, "{\"method\":");
 	proto_json_string(&json, method);
-	proto_json_raw(&json, ",\"parameters\":{");
-	encode_members(&json, schema, base);
-	proto_json_raw(&json, "}}");
+	if (schema) {
+		proto_json_raw(&json, ",\"parameters\":{");
+		encode_members(&json, schema, base);
+		proto_json_raw(&json, "}");
+	}
+	proto_json_raw(&json, "}");
 	return proto_json_finish(&json, length);
+}
+
+char *proto_question_encode(const char *method, const struct proto_connect *connect, size_t *length)
+{
+	return encode_call(method, connect ? &proto_schema_connect : NULL, connect, length);
 }
 
 char *proto_connect_encode(const struct proto_connect *connect, size_t *length)
@@ -198,7 +240,19 @@ char *proto_probe_encode(const struct proto_session *session, const struct proto
 	return encode_reply(&proto_schema_probed, &probed, length);
 }
 
-char *proto_status_encode(const struct proto_status *status, size_t *length)
+char *proto_report_encode(const struct proto_report *report, size_t *length)
+{
+	return encode_reply(&proto_schema_report, report, length);
+}
+
+char *proto_capabilities_encode(const struct proto_capabilities *capabilities, size_t *length)
+{
+	return encode_reply(&proto_schema_capabilities, capabilities, length);
+}
+
+/* trace NULL: there is none. */
+static char *encode_failure(const struct proto_status *status, const struct proto_trace *trace,
+			    size_t *length)
 {
 	enum proto_error error = proto_error_info(status->error) ? status->error :
 				 PROTO_INTERNAL_ERROR;
@@ -208,8 +262,25 @@ char *proto_status_encode(const struct proto_status *status, size_t *length)
 	proto_json_string(&json, proto_error_info(error)->wire);
 	proto_json_raw(&json, ",\"parameters\":{");
 	encode_members(&json, proto_schema_of_error(error), status);
+	if (trace) {
+		proto_json_name(&json, "trace");
+		proto_json_raw(&json, "{");
+		encode_members(&json, &proto_schema_trace, trace);
+		proto_json_raw(&json, "}");
+	}
 	proto_json_raw(&json, "}}");
 	return proto_json_finish(&json, length);
+}
+
+char *proto_status_encode(const struct proto_status *status, size_t *length)
+{
+	return encode_failure(status, NULL, length);
+}
+
+char *proto_probe_failure_encode(const struct proto_status *status, const struct proto_trace *trace,
+				 size_t *length)
+{
+	return encode_failure(status, trace, length);
 }
 
 char *proto_info_encode(const struct proto_info *info, size_t *length)

@@ -23,6 +23,14 @@ static void free_strings(struct proto_strings *strings)
 	*strings = (struct proto_strings){ .items = NULL };
 }
 
+static void free_objects(struct proto_list *list, const struct proto_field *field)
+{
+	for (size_t i = 0; i < list->n; i++)
+		proto_schema_free(field->schema, (char *)list->items + i * field->size);
+	free(list->items);
+	*list = (struct proto_list){ .items = NULL };
+}
+
 void proto_schema_free(const struct proto_schema *schema, void *base)
 {
 	for (size_t i = 0; i < schema->n; i++) {
@@ -33,6 +41,8 @@ void proto_schema_free(const struct proto_schema *schema, void *base)
 			free_pointer(at);
 		else if (field->kind == PROTO_KIND_STRINGS)
 			free_strings((struct proto_strings *)at);
+		else if (field->kind == PROTO_KIND_OBJECTS)
+			free_objects((struct proto_list *)at, field);
 		else if (field->kind == PROTO_KIND_OBJECT)
 			proto_schema_free(field->schema, at);
 	}
@@ -54,6 +64,7 @@ void proto_probe_deinit(struct proto_probe *probe)
 {
 	free_strings(&probe->offered);
 	free_strings(&probe->offloadable);
+	proto_trace_deinit(&probe->trace);
 }
 
 bool proto_pin_parse(struct proto_pin *pin, const char *text)

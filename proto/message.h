@@ -70,6 +70,8 @@ struct proto_connect {
 enum proto_method {
 	PROTO_METHOD_CONNECT,
 	PROTO_METHOD_PROBE,
+	PROTO_METHOD_GET_STATUS,
+	PROTO_METHOD_GET_CAPABILITIES,
 	PROTO_METHOD_GET_INFO,
 	PROTO_METHOD_GET_INTERFACE_DESCRIPTION,
 };
@@ -79,6 +81,11 @@ struct proto_call {
 	bool oneway;			/* the caller wants no reply */
 	struct proto_connect connect;	/* of PROTO_METHOD_CONNECT and _PROBE */
 	char *interface;		/* of PROTO_METHOD_GET_INTERFACE_DESCRIPTION */
+};
+
+/* How long each stage took, in microseconds. */
+struct proto_timings {
+	uint64_t resolve, connect, handshake, install, total;
 };
 
 /* Facts of the session that was handed over, or probed. On the wire kernelCipher, group and alpn are
@@ -96,13 +103,45 @@ struct proto_session {
 	char peer_spki_sha256[65];
 	char peer_not_after[32];	/* "2027-01-31T12:00:00Z" */
 	bool resumed;
-	struct {
-		uint64_t resolve, connect, handshake, install, total;	/* microseconds */
-	} timings;
+	struct proto_timings timings;
+};
+
+/* An array of structs. */
+struct proto_list {
+	void *items;
+	size_t n;
+};
+
+enum proto_attempt_state { PROTO_ATTEMPT_ABANDONED, PROTO_ATTEMPT_FAILED, PROTO_ATTEMPT_CONNECTED };
+
+/* An address that was tried. */
+struct proto_attempt {
+	char address[64];
+	enum proto_attempt_state state;
+	int sys_errno;			/* 0: none */
+	uint64_t begun, took;		/* microseconds, from the start of the connect stage */
+};
+
+/* A certificate that the peer sent. */
+struct proto_certificate {
+	char subject[256], issuer[256];	/* RFC 2253, escaped and cut */
+	struct proto_strings names;	/* of the leaf, at most PROTO_CERT_NAMES_MAX */
+	char not_before[32], not_after[32]; /* "2027-01-31T12:00:00Z" */
+	char key[48], signature[64];	/* "RSA 2048", "sha256WithRSAEncryption" */
+	char cert_sha256[65], spki_sha256[65];
+	char problem[64];		/* "X509_V_ERR_CERT_HAS_EXPIRED"; or empty */
+};
+
+/* How a probe went, as far as it went. */
+struct proto_trace {
+	struct proto_list attempts;	/* struct proto_attempt */
+	struct proto_list chain;	/* struct proto_certificate, the leaf first */
+	struct proto_timings timings;
 };
 
 /* What Probe tells beside the session: OpenSSL's names of suites, at most PROTO_SUITES_MAX each. */
 struct proto_probe {
+	struct proto_trace trace;
 	struct proto_strings offered;		/* to the peer, in this order */
 	struct proto_strings offloadable;	/* those of them that the kernel takes */
 	bool takes_over;			/* the session could have gone to the kernel */
@@ -122,6 +161,7 @@ enum proto_decoded {
 
 void proto_connect_deinit(struct proto_connect *connect);
 void proto_call_deinit(struct proto_call *call);
+void proto_trace_deinit(struct proto_trace *trace);
 void proto_probe_deinit(struct proto_probe *probe);
 
 /*
@@ -139,11 +179,17 @@ enum proto_decoded proto_call_decode(struct proto_call *call, const char *text, 
  */
 char *proto_connect_encode(const struct proto_connect *connect, size_t *length);
 
+/* The same of any other method, "io.ktlsd.GetStatus"; connect NULL: it has no parameters. */
+char *proto_question_encode(const char *method, const struct proto_connect *connect, size_t *length);
+
 /* Daemon: replies, as above. fileDescriptor is always index 0. */
 char *proto_session_encode(const struct proto_session *session, size_t *length);
 char *proto_probe_encode(const struct proto_session *session, const struct proto_probe *probe,
 			 size_t *length);
 char *proto_status_encode(const struct proto_status *status, size_t *length);
+/* Of a probe: its error, with what was seen on the way to it. */
+char *proto_probe_failure_encode(const struct proto_status *status, const struct proto_trace *trace,
+				 size_t *length);
 char *proto_info_encode(const struct proto_info *info, size_t *length);
 /* The text of io.ktlsd or org.varlink.service; NULL with errno ENOENT: no such interface. */
 char *proto_description_encode(const char *interface, size_t *length);
@@ -158,6 +204,11 @@ char *proto_description_encode(const char *interface, size_t *length);
 enum proto_decoded proto_reply_decode(const char *text, size_t length,
 				      struct proto_session *session, int *fd_index,
 				      struct proto_status *status);
+
+/* The same of a reply to any other method, as far as it goes without knowing that: *parameters is
+ * their text (malloc) on OK, and on REFUSED, NULL where there are none. */
+enum proto_decoded proto_answer_decode(const char *text, size_t length, char **parameters,
+				       struct proto_status *status);
 
 /* "cert-sha256:<64 hex>" or "spki-sha256:<64 hex>"; false if text is neither. */
 bool proto_pin_parse(struct proto_pin *pin, const char *text);

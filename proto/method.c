@@ -42,6 +42,7 @@ static const struct proto_field failure_fields[] = {
 	{ "retry", PROTO_KIND_BOOL, PROTO_REQUIRED, AT(struct proto_status, retry) },
 	STATUS_TEXT("alert", PROTO_OPTIONAL, alert),
 	STATUS_TEXT("x509", PROTO_OPTIONAL, x509),
+	{ "trace", PROTO_KIND_PARAMETERS, PROTO_OPTIONAL, .schema = &proto_schema_trace },
 };
 
 static const struct proto_schema failure_schema = {
@@ -80,6 +81,8 @@ static const struct proto_method_info methods[] = {
 	  offsetof(struct proto_call, connect) },
 	{ "io.ktlsd.Probe", PROTO_METHOD_PROBE, false, &proto_schema_connect,
 	  offsetof(struct proto_call, connect) },
+	{ "io.ktlsd.GetStatus", PROTO_METHOD_GET_STATUS, false, &nothing_schema, 0 },
+	{ "io.ktlsd.GetCapabilities", PROTO_METHOD_GET_CAPABILITIES, false, &nothing_schema, 0 },
 	{ "org.varlink.service.GetInfo", PROTO_METHOD_GET_INFO, false, &nothing_schema, 0 },
 	{ "org.varlink.service.GetInterfaceDescription", PROTO_METHOD_GET_INTERFACE_DESCRIPTION,
 	  false, &description_schema, 0 },

@@ -139,8 +139,8 @@ static const struct proto_field connect_fields[] = {
 #define SESSION_TEXT(name, presence, member)							\
 	{ name, PROTO_KIND_TEXT, presence, AT(struct proto_session, member),			\
 	  .most = sizeof(((struct proto_session *)NULL)->member) }
-#define SESSION_TIME(name)									\
-	{ #name, PROTO_KIND_INTEGER, PROTO_REQUIRED, AT(struct proto_session, timings.name),	\
+#define TIMING(name)										\
+	{ #name, PROTO_KIND_INTEGER, PROTO_REQUIRED, AT(struct proto_timings, name),		\
 	  .most = INT64_MAX }
 
 static const struct proto_field peer_fields[] = {
@@ -153,11 +153,10 @@ static const struct proto_field peer_fields[] = {
 static const SCHEMA(schema_peer, "Peer", peer_fields);
 
 static const struct proto_field timings_fields[] = {
-	SESSION_TIME(resolve), SESSION_TIME(connect), SESSION_TIME(handshake),
-	SESSION_TIME(install), SESSION_TIME(total),
+	TIMING(resolve), TIMING(connect), TIMING(handshake), TIMING(install), TIMING(total),
 };
 
-static const SCHEMA(schema_timings, "Timings", timings_fields);
+const SCHEMA(proto_schema_timings, "Timings", timings_fields);
 
 static const struct proto_field session_fields[] = {
 	SESSION_TEXT("version", PROTO_REQUIRED, version),
@@ -169,7 +168,8 @@ static const struct proto_field session_fields[] = {
 	SESSION_TEXT("verifiedBy", PROTO_REQUIRED, verified_by),
 	{ "peer", PROTO_KIND_OBJECT, PROTO_REQUIRED, .schema = &schema_peer },
 	{ "resumed", PROTO_KIND_BOOL, PROTO_REQUIRED, AT(struct proto_session, resumed) },
-	{ "timings", PROTO_KIND_OBJECT, PROTO_REQUIRED, .schema = &schema_timings },
+	{ "timings", PROTO_KIND_OBJECT, PROTO_REQUIRED, AT(struct proto_session, timings),
+	  .schema = &proto_schema_timings },
 };
 
 static const SCHEMA(schema_session, "Session", session_fields);
@@ -190,6 +190,8 @@ static const struct proto_field probed_fields[] = {
 	  AT(struct proto_probed, probe.offloadable),
 	  .most = PROTO_SUITES_MAX, .judge = judge_suite },
 	{ "takesOver", PROTO_KIND_BOOL, PROTO_REQUIRED, AT(struct proto_probed, probe.takes_over) },
+	{ "trace", PROTO_KIND_OBJECT, PROTO_REQUIRED, AT(struct proto_probed, probe.trace),
+	  .schema = &proto_schema_trace },
 };
 
 const SCHEMA(proto_schema_call, NULL, call_fields);

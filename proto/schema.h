@@ -16,6 +16,8 @@ enum proto_kind {
 	PROTO_KIND_BOOL,
 	PROTO_KIND_WORD,	/* an enum; the first word stands for values that have none */
 	PROTO_KIND_ERRNO,	/* int */
+	PROTO_KIND_CONSTANT,	/* const char *, which nobody frees; written only, and so are: */
+	PROTO_KIND_OBJECTS,	/* struct proto_list, of structs of size bytes; at most most of them */
 	PROTO_KIND_OBJECT,	/* a struct */
 	PROTO_KIND_PARAMETERS,	/* an object, decoded once it is known what it is; no place */
 };
@@ -80,6 +82,10 @@ extern const struct proto_schema proto_schema_reply;	/* struct proto_envelope */
 extern const struct proto_schema proto_schema_connect;	/* struct proto_connect */
 extern const struct proto_schema proto_schema_connected; /* struct proto_connected */
 extern const struct proto_schema proto_schema_probed;	/* struct proto_probed */
+extern const struct proto_schema proto_schema_timings;	/* struct proto_timings */
+extern const struct proto_schema proto_schema_trace;	/* struct proto_trace */
+extern const struct proto_schema proto_schema_report;	/* struct proto_report */
+extern const struct proto_schema proto_schema_capabilities; /* struct proto_capabilities */
 
 /* Parameters of an error, of struct proto_status; error is in the table. */
 const struct proto_schema *proto_schema_of_error(enum proto_error error);

@@ -26,7 +26,7 @@ static void test_reply(void **state)
 		caller_send(&scene->caller, PROBE(""));
 		expect_reply(&scene->caller, "{\"parameters\":{\"session\":{\"version\":",
 			     "\"install\":0,", "},\"offered\":[\"", "],\"offloadable\":[\"",
-			     "],\"takesOver\":false}}");
+			     "],\"takesOver\":false,\"trace\":{", "}}}");
 		expect_no_socket(scene);
 	}
 	/* The same connection has sockets for who wants one. */

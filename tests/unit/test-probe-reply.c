@@ -13,6 +13,9 @@
 #define SUITE "ECDHE-RSA-AES256-GCM-SHA384"
 #define CBC "AES128-SHA"
 
+#define TRACE(attempts, chain) ",\"trace\":{\"attempts\":[" attempts "],\"chain\":[" chain "],"	\
+	"\"timings\":{\"resolve\":0,\"connect\":0,\"handshake\":0,\"install\":0,\"total\":0}}"
+
 #define SESSION(kernel)									\
 	"\"session\":{\"version\":\"TLSv1.2\",\"cipher\":\"" CBC "\",\"kernelCipher\":" kernel	\
 	",\"group\":null,\"alpn\":null,\"address\":\"192.0.2.1:443\",\"verifiedBy\":\"pin\","	\
@@ -71,7 +74,7 @@ static void test_nothing_taken(void **state)
 
 	expect_encoded(&session, &probe, "{\"parameters\":{" SESSION("null")
 		       ",\"offered\":[\"" CBC "\",\"" CBC "\"],\"offloadable\":[],"
-		       "\"takesOver\":false}}");
+		       "\"takesOver\":false" TRACE("", "") "}}");
 	proto_probe_deinit(&probe);
 	assert_null(probe.offered.items);
 	proto_probe_deinit(&probe);
@@ -86,8 +89,43 @@ static void test_some_taken(void **state)
 	strcpy(other.kernel_cipher, "aes-gcm-256");
 	expect_encoded(&other, &probe, "{\"parameters\":{" SESSION("\"aes-gcm-256\"")
 		       ",\"offered\":[\"" SUITE "\"],\"offloadable\":[\"" SUITE "\"],"
-		       "\"takesOver\":true}}");
+		       "\"takesOver\":true" TRACE("", "") "}}");
 	proto_probe_deinit(&probe);
+}
+
+/* What was seen is told of success and of failure alike. */
+static void test_trace(void **state)
+{
+	static struct proto_attempt attempts[] = {
+		{ "[2001:db8::1]:443", PROTO_ATTEMPT_FAILED, ENETUNREACH, 0, 12 },
+		{ "192.0.2.1:443", PROTO_ATTEMPT_CONNECTED, 0, 13, 500 },
+	};
+	static char name[] = "server.test", *dns_names[] = { name };
+	static struct proto_certificate leaf = {
+		"CN=x", "CN=ca", { dns_names, 1 }, "2026-01-01T00:00:00Z", "2027-01-31T12:00:00Z",
+		"RSA 2048", "sha256WithRSAEncryption", "00", "ff", "X509_V_ERR_CERT_HAS_EXPIRED",
+	};
+	const struct proto_trace trace = {
+		{ attempts, array_size(attempts) }, { &leaf, 1 }, { .connect = 513 },
+	};
+	struct proto_status status;
+	size_t length;
+	char *text;
+
+	proto_status_set(&status, PROTO_CERTIFICATE_REJECTED, PROTO_STAGE_HANDSHAKE, 0, "no");
+	text = proto_probe_failure_encode(&status, &trace, &length);
+	assert_string_equal(text, "{\"error\":\"io.ktlsd.CertificateRejected\",\"parameters\":{"
+		"\"stage\":\"handshake\",\"message\":\"no\",\"errno\":null,\"retry\":false,\"trace\":{"
+		"\"attempts\":[{\"address\":\"[2001:db8::1]:443\",\"state\":\"failed\",\"errno\":\"ENETUNREACH\","
+		"\"begun\":0,\"took\":12},{\"address\":\"192.0.2.1:443\",\"state\":\"connected\",\"errno\":null,"
+		"\"begun\":13,\"took\":500}],\"chain\":[{\"subject\":\"CN=x\",\"issuer\":\"CN=ca\","
+		"\"names\":[\"server.test\"],\"notBefore\":\"2026-01-01T00:00:00Z\","
+		"\"notAfter\":\"2027-01-31T12:00:00Z\",\"key\":\"RSA 2048\","
+		"\"signature\":\"sha256WithRSAEncryption\",\"certSha256\":\"00\",\"spkiSha256\":\"ff\","
+		"\"problem\":\"X509_V_ERR_CERT_HAS_EXPIRED\"}],\"timings\":{\"resolve\":0,\"connect\":513,"
+		"\"handshake\":0,\"install\":0,\"total\":0}}}}");
+	assert_int_equal(length, strlen(text));
+	free(text);
 }
 
 /* The longest reply there is, and the empty list, there and back. */
@@ -113,7 +151,7 @@ static void test_and_back(void **state)
 }
 
 #define REPLY(offered, offloadable) "{\"parameters\":{" SESSION("null") ",\"offered\":" offered		\
-	",\"offloadable\":" offloadable ",\"takesOver\":false}}"
+	",\"offloadable\":" offloadable ",\"takesOver\":false" TRACE("", "") "}}"
 
 static void test_no_reply_of_ours(void **state)
 {
@@ -139,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_taken),
 		cmocka_unit_test(test_some_taken),
+		cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_and_back),
 		cmocka_unit_test(test_no_reply_of_ours),
 	};

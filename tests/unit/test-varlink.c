@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROOM 16384
+#define ROOM 32768
 
 struct text {
 	char bytes[ROOM];
@@ -65,11 +65,13 @@ static void append_type(struct text *text, const struct proto_field *field)
 		[PROTO_KIND_STRINGS] = "[]string", [PROTO_KIND_PINS] = "[]string",
 		[PROTO_KIND_INTEGER] = "int", [PROTO_KIND_BOOL] = "bool",
 		[PROTO_KIND_WORD] = "string", [PROTO_KIND_ERRNO] = "string",
+		[PROTO_KIND_CONSTANT] = "string",
 	};
 
 	append(text, "%s: %s", field->name, field->presence == PROTO_REQUIRED ? "" : "?");
-	if (field->kind == PROTO_KIND_OBJECT) {
-		append(text, "%s", field->schema->type);
+	if (field->schema) {
+		append(text, "%s%s", field->kind == PROTO_KIND_OBJECTS ? "[]" : "",
+		       field->schema->type);
 	} else if (field->words && words_are_names(field->words) &&
 		   strcmp(field->name, "stage") != 0) {
 		for (const struct proto_word *word = field->words; word->word; word++)
@@ -90,18 +92,34 @@ static void append_struct(struct text *text, const struct proto_schema *schema)
 	append(text, ")");
 }
 
-/* The types that a schema uses, inner ones first. */
+/* The types that a schema uses and that were not told before, inner ones first. */
 static void append_types(struct text *text, const struct proto_schema *schema)
 {
+	char told[64];
+
 	for (size_t i = 0; i < schema->n; i++) {
 		const struct proto_schema *inner = schema->fields[i].schema;
 
 		if (!inner)
 			continue;
+		snprintf(told, sizeof(told), " type %s (", inner->type);
+		if (strstr(text->bytes, told))
+			continue;
 		append_types(text, inner);
 		append(text, " type %s ", inner->type);
 		append_struct(text, inner);
 	}
+}
+
+static void append_method(struct text *text, const char *name, const struct proto_schema *in,
+			  const struct proto_schema *out)
+{
+	append_types(text, in);
+	append_types(text, out);
+	append(text, " method %s", name);
+	append_struct(text, in);
+	append(text, " -> ");
+	append_struct(text, out);
 }
 
 static void append_errors(struct text *text, const char *interface)
@@ -138,20 +156,14 @@ static void served(struct text *text, const char *interface)
 
 static void test_ktlsd(void **state)
 {
+	static const struct proto_schema nothing = { .n = 0 };
 	struct text told = { .n = 0 }, tables = { .n = 0 };
 
 	append(&tables, "interface io.ktlsd");
-	append_types(&tables, &proto_schema_connect);
-	append_types(&tables, &(struct proto_schema){
-		.fields = &proto_schema_connected.fields[1], .n = 1 });
-	append(&tables, " method Connect");
-	append_struct(&tables, &proto_schema_connect);
-	append(&tables, " -> ");
-	append_struct(&tables, &proto_schema_connected);
-	append(&tables, " method Probe");
-	append_struct(&tables, &proto_schema_connect);
-	append(&tables, " -> ");
-	append_struct(&tables, &proto_schema_probed);
+	append_method(&tables, "Connect", &proto_schema_connect, &proto_schema_connected);
+	append_method(&tables, "Probe", &proto_schema_connect, &proto_schema_probed);
+	append_method(&tables, "GetStatus", &nothing, &proto_schema_report);
+	append_method(&tables, "GetCapabilities", &nothing, &proto_schema_capabilities);
 	append_errors(&tables, "io.ktlsd");
 	served(&told, "io.ktlsd");
 	assert_string_equal(told.bytes, tables.bytes);
@@ -219,7 +231,8 @@ static void test_names_of_members(void **state)
 {
 	static const struct proto_schema *const schemas[] = {
 		&proto_schema_call, &proto_schema_reply, &proto_schema_connect,
-		&proto_schema_connected, &proto_schema_probed,
+		&proto_schema_connected, &proto_schema_probed, &proto_schema_report,
+		&proto_schema_capabilities,
 	};
 
 	for (size_t i = 0; i < array_size(schemas); i++)

@@ -81,7 +81,7 @@ def check_probed(reply, **facts):
     if reply.error:
         fail(f"no success: {reply}")
     check_equal(reply.fds, [], f"descriptors with {reply}")
-    check_equal(sorted(reply.parameters), ["offered", "offloadable", "session", "takesOver"], f"members of {reply}")
+    check_equal(sorted(reply.parameters), ["offered", "offloadable", "session", "takesOver", "trace"], f"members of {reply}")
     session = reply.parameters["session"]
     _check_shape(session, {**SESSION, "kernelCipher": (str, type(None))})
     check_equal(session["timings"]["install"], 0, "microseconds of install")

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/ctl-service.h"
+
+#include <string.h>
+
+static struct json_object *parse(const char *text)
+{
+	return text ? json_tokener_parse(text) : NULL;
+}
+
+struct json_object *ctl_service_call(struct ctl *ctl, const char *method)
+{
+	ktls_reset(ctl->k);
+	return ktls_call(ctl->k, method) < 0 ? NULL : parse(ktls_get_reply(ctl->k));
+}
+
+static void put(struct json_object *object, const char *name, const char *text)
+{
+	json_object_object_add(object, name, text ? json_object_new_string(text) : NULL);
+}
+
+static const char *who_name(enum ktls_who who)
+{
+	static const char *const names[] = { "nobody", "caller", "administrator", "peer", "retry",
+					     "internal" };
+
+	return (size_t)who < sizeof(names) / sizeof(*names) ? names[who] : "internal";
+}
+
+static struct json_object *failure_facts(const struct ktls *k)
+{
+	struct json_object *error = json_object_new_object();
+	int err = ktls_get_errno(k);
+
+	put(error, "name", ktls_status_name(ktls_get_status(k)));
+	put(error, "stage", ktls_get_stage(k));
+	put(error, "message", ktls_get_message(k));
+	put(error, "errno", err ? strerrorname_np(err) : NULL);
+	json_object_object_add(error, "retry", json_object_new_boolean(ktls_get_retry(k)));
+	put(error, "alert", ktls_get_alert(k));
+	put(error, "x509", ktls_get_x509(k));
+	put(error, "parameter", ktls_get_parameter(k));
+	put(error, "who", who_name(ktls_get_retry(k) ? KTLS_WHO_RETRY :
+						       ktls_status_who(ktls_get_status(k))));
+	return error;
+}
+
+struct json_object *ctl_service_failure(const struct ktls *k)
+{
+	struct json_object *document = json_object_new_object();
+	struct json_object *told = parse(ktls_get_reply(k)), *trace;
+
+	json_object_object_add(document, "error", failure_facts(k));
+	if (json_object_object_get_ex(told, "trace", &trace))
+		json_object_object_add(document, "trace", json_object_get(trace));
+	json_object_put(told);
+	return document;
+}

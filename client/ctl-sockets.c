@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/ctl-diag.h"
+#include "client/ctl-view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define N(array) (sizeof(array) / sizeof(*(array)))
+
+static const struct ctl_syntax syntax = { .more = &ctl_json_syntax };
+
+static const char *show_processes(struct json_object *processes, char scratch[static VIEW_CELL])
+{
+	size_t length = 0;
+
+	strcpy(scratch, "-");
+	for (size_t i = 0; processes && i < json_object_array_length(processes); i++) {
+		struct json_object *process = json_object_array_get_idx(processes, i);
+
+		if (length < VIEW_CELL)
+			length += (size_t)snprintf(scratch + length, VIEW_CELL - length,
+						   "%s%s (%lld)", i ? ", " : "",
+						   view_text(process, "command"),
+						   (long long)view_number(process, "pid"));
+	}
+	return scratch;
+}
+
+static const struct view_column sockets[] = {
+	{ "LOCAL", "local" },
+	{ "REMOTE", "remote" },
+	{ "STATE", "state" },
+	{ "VERSION", "version" },
+	{ "CIPHER", "cipher" },
+	{ "TRANSMIT", "transmit" },
+	{ "RECEIVE", "receive" },
+	{ "SENT", "bytesSent", view_bytes, true },
+	{ "RECEIVED", "bytesReceived", view_bytes, true },
+	{ "PROCESSES", "processes", show_processes },
+};
+
+static void render(struct view *view, struct json_object *document)
+{
+	struct json_object *rows = view_get(document, "sockets");
+	bool needed = view_true(document, "privileged.needed"),
+	     had = view_true(document, "privileged.had");
+	char scratch[VIEW_CELL];
+
+	view_table(view, rows, sockets, N(sockets));
+	if (rows && json_object_array_length(rows) == 0 && (!needed || had))
+		view_line(view, VIEW_PLAIN, "no socket of this network namespace is under kernel TLS");
+	if (needed && !had)
+		view_line(view, VIEW_NOTE,
+			  "this kernel tells only who has %s which sockets are under kernel TLS, and "
+			  "of them: %s",
+			  view_text(document, "privileged.capability"),
+			  view_value(view_get(document, "privileged.columns"), scratch));
+	if (view_true(document, "processesHidden"))
+		view_line(view, VIEW_NOTE, "the sockets of others' processes are theirs to see: "
+					   "PROCESSES may lack some");
+}
+
+static int run(struct ctl *ctl)
+{
+	struct diag_failure failure;
+	struct json_object *document = diag_sockets("/proc", &failure);
+
+	if (document)
+		return ctl_show(ctl, document, render, KTLS_WHO_NOBODY);
+	fprintf(stderr, "ktlsctl: sockets: %s: %s%s%s\n", failure.message, strerror(failure.err),
+		failure.cure ? ": " : "", failure.cure ?: "");
+	return KTLS_WHO_ADMINISTRATOR;
+}
+
+const struct ctl_command ctl_sockets = {
+	.name = "sockets",
+	.operands = "",
+	.sentence = "show the sockets of this machine that are under kernel TLS, and whose they are",
+	.about = "Shows the sockets of this network namespace that are under kernel TLS.",
+	.syntax = &syntax,
+	.run = run,
+};
