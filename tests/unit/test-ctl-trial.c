@@ -348,12 +348,16 @@ static void test_the_way_back(void **state)
 
 static void test_each_errno_of_a_change_of_keys(void **state)
 {
+	struct json_object *object;
+
 	for (size_t i = N_AEADS; i < N_VERSIONS * N_AEADS; i++) {
 		check_cell_refused(i, REKEY_TX, "works works works ?");
 		check_cell_refused(i, REKEY_RX, "works works works ?");
 	}
 	refuse(REKEY_RX, EBUSY, NULL, NULL);
-	check_behaviours(run(&door), "EBUSY", "works", "works");
+	object = run(&door);
+	check_behaviours(object, "EBUSY", "works", "works");
+	json_object_put(object);
 }
 
 static void check_nothing(struct json_object *object, const char *module, const char *loopback,
