@@ -7,9 +7,8 @@ import contextlib
 import errno
 import os
 import socket
-import subprocess
 
-from ktlstest import door, ktls
+from ktlstest import door, ktls, modules
 from ktlstest.asking import AT_ONCE, ask, check_descriptors, check_gone, check_good, settle, trusting
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected, check_error
@@ -93,28 +92,12 @@ def success(ktlsd, cipher):
         sniffer.assert_absent(canary)
 
 
-def modules(*words):
-    subprocess.run(["modprobe", *words], check=True)
-
-
-def hide_module(name):
-    """Takes a module out of the kernel and its file out of modprobe's reach; the guest's tree is the guest's own."""
-    modules("-r", name)
-    path = subprocess.run(["modinfo", "-n", name], check=True, capture_output=True, text=True).stdout.strip()
-    empty = "/run/no-module"
-    with open(empty, "wb"):
-        pass
-    subprocess.run(["mount", "--bind", empty, path], check=True)
-    return path
-
-
 @test("the kernel's own gcm module is not to be had")
 def without_gcm(ktlsd):
     """Real, with no door between: TCP_ULP succeeds, TLS_TX would not, and a naive program would now write plain text."""
     with Daemon() as early:
-        path = hide_module("gcm")
         canary = os.urandom(16).hex().encode()
-        try:
+        with modules.hidden("gcm"):
             with Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer, Sniffer(peer.port) as sniffer:
                 # This ktlsd was started when gcm was there, and has no reason to ask the kernel again: unlike one that the
                 # door has had refusals for. It offers what is refused only now.
@@ -130,26 +113,18 @@ def without_gcm(ktlsd):
                 check_equal(peer.connections, [], "connections that the peer saw")
                 with check_connected(ask(fresh, peer, trust=trusting("ca")), cipher="ECDHE-RSA-CHACHA20-POLY1305"):
                     pass
-        finally:
-            subprocess.run(["umount", path], check=True)
-        modules("gcm")
-
-
-def loaded():
-    with open("/proc/modules", encoding="ascii") as file:
-        return "tls" in [line.split()[0] for line in file]
 
 
 @test("tls.ko absent, started without privilege: the error says so, and how to mend it")
 def without_module(ktlsd):
-    modules("-r", "tls")
+    modules.modprobe("-r", "tls")
     with Daemon(user="nobody") as daemon, Peer() as peer:
         reply = ask(daemon, peer, trust=trusting("ca"))
         check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="modprobe tls")
         check_equal(peer.connections, [], "connections that the peer saw")
-        check_true(not loaded(), "tls.ko is still not there")
+        check_true(not modules.loaded("tls"), "tls.ko is still not there")
         # What the text said is done, and no restart is needed.
-        modules("tls")
+        modules.modprobe("tls")
 
         def served():
             reply = ask(daemon, peer, trust=trusting("ca"))
@@ -163,10 +138,10 @@ def without_module(ktlsd):
 
 @test("tls.ko absent, started as root: the first request is served, without privilege from then on")
 def as_root(ktlsd):
-    modules("-r", "tls")
+    modules.modprobe("-r", "tls")
     with Daemon() as daemon, Peer() as peer:
         check_good(ask(daemon, peer, trust=trusting("ca")))
-        check_true(loaded(), "tls.ko is there")
+        check_true(modules.loaded("tls"), "tls.ko is there")
         for pid in daemon.pids():
             rights = daemon.confinement(pid)
             check_equal((rights.uids, rights.gids, rights.groups), ((NOBODY,) * 4, (NOBODY,) * 4, ()),

@@ -3,8 +3,8 @@
 """Probe: what Connect would come to, told without a socket; on a kernel with TLS and on one without."""
 
 import ssl
-import subprocess
 
+from ktlstest import modules
 from ktlstest.asking import AT_ONCE, PATIENCE, SHORT, ask, check_descriptors, check_gone, check_good, settle, trusting
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_error, check_invalid, check_probed, check_timed_out
@@ -181,19 +181,10 @@ def logged(daemon):
         wait_until(lambda: line in daemon.stderr(), 5, "a line in the log")
 
 
-def modules(*words):
-    subprocess.run(["modprobe", *words], check=True)
-
-
-def loaded():
-    with open("/proc/modules", encoding="ascii") as file:
-        return "tls" in [line.split()[0] for line in file]
-
-
 @test("a kernel without TLS: a probe gets as far as ever, and marks nothing")
 def without_module(_daemon):
     """tls.ko is absent, and ktlsd without the privilege to have it loaded."""
-    modules("-r", "tls")
+    modules.modprobe("-r", "tls")
     try:
         with Daemon(CONFIG, user="nobody") as daemon, Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer:
             check_error(ask(daemon, peer, trust=trusting("ca")), "KernelTlsUnavailable", "install", errno="ENOENT")
@@ -207,9 +198,9 @@ def without_module(_daemon):
             check_equal(reply.parameters["offered"], MIXED, "the suites of the policy")
             with Peer("expired") as other:
                 check_error(probe(daemon, other), "CertificateRejected", "handshake", x509="CERT_HAS_EXPIRED")
-            check_true(not loaded(), "tls.ko is still not there")
+            check_true(not modules.loaded("tls"), "tls.ko is still not there")
     finally:
-        modules("tls")
+        modules.modprobe("tls")
 
 
 if __name__ == "__main__":
