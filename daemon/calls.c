@@ -46,6 +46,19 @@ static void reply_session(struct peer *peer, struct request *request)
 	reply(peer, text, length, text ? request_take(request) : -1);
 }
 
+/* A probe that failed tells how far it came. */
+static void refuse_request(struct peer *peer, const struct request *request)
+{
+	const struct proto_trace *trace = request_trace(request);
+	size_t length;
+	char *text;
+
+	if (!trace)
+		return calls_refuse(peer, &request->status);
+	text = proto_probe_failure_encode(&request->status, trace, &length);
+	reply(peer, text, length, -1);
+}
+
 static void reply_probe(struct peer *peer, struct request *request)
 {
 	size_t length;
@@ -91,7 +104,7 @@ static void request_done(struct request *request)
 	if (!peer->silent && request->status.error == PROTO_OK)
 		reply_success[request->aim](peer, request);
 	else if (!peer->silent)
-		calls_refuse(peer, &request->status);
+		refuse_request(peer, request);
 	peer_settle(peer);
 }
 

@@ -114,6 +114,8 @@ void request_finish(struct request *r)
 	if (r->status.error != PROTO_OK)
 		request_shut_down(r);
 	r->session.timings.total = clock_us() - r->began_us;
+	if (r->trace)
+		r->trace->timings = r->session.timings;
 	r->done(r);
 }
 
@@ -187,4 +189,10 @@ void request_end(struct request *r)
 int request_take(struct request *r)
 {
 	return steal_fd(&r->fd);
+}
+
+/* What is wrong with a parameter may be seen late, and is its caller's matter alone. */
+const struct proto_trace *request_trace(const struct request *r)
+{
+	return r->status.error == PROTO_INVALID_PARAMETER ? NULL : r->trace;
 }

@@ -49,8 +49,10 @@ static enum progress offer_all_begin(struct request *r)
 	r->ssl = tls_session(r->env->tls, &r->call, TLS_OFFER_ALL, &r->status);
 	if (!r->ssl)
 		return FAILED;
-	if (survey_offer(&r->probe, r->ssl, &r->env->kernel))
+	if (survey_offer(&r->probe, r->ssl, &r->env->kernel) && trace_begin(&r->probe.trace)) {
+		r->trace = &r->probe.trace;
 		return DONE;
+	}
 	return fail(proto_status_set(&r->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_POLICY, ENOMEM,
 				     "out of memory"));
 }
@@ -106,6 +108,8 @@ static enum progress connect_begin(struct request *r)
 	for (uint32_t i = 0; i < r->addresses.n; i++)
 		address_set_port(&r->addresses.items[i], r->call.port);
 	connect_start(&r->race, &r->env->watches, &r->addresses, connect_done);
+	r->race.trace = r->trace;
+	r->race.began_us = r->stage_began_us;
 	return PENDING;
 }
 
@@ -133,6 +137,7 @@ static enum progress handshake_begin(struct request *r)
 			    r->fd, steal_ptr(&r->ssl), steal_ptr(&r->anchors), &r->call, &r->status,
 			    handshake_done) != PROTO_OK)
 		return FAILED;
+	r->handshake.verify.trace = r->trace;
 	return PENDING;
 }
 
