@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/calls.h"
 
+#include "daemon/capabilities.h"
 #include "daemon/clock.h"
 #include "daemon/quota.h"
 #include "daemon/record.h"
@@ -140,6 +141,19 @@ static void carry_out_later(struct peer *peer, struct proto_call *call)
 		calls_refuse(peer, &status);
 }
 
+static void carry_out_get_capabilities(struct peer *peer, struct proto_call *call)
+{
+	_cleanup_(proto_capabilities_deinit) struct proto_capabilities capabilities = { .managed = false };
+	char *text = NULL;
+	size_t length = 0;
+
+	if (call->oneway)
+		return;
+	if (capabilities_fill(&capabilities, peer->env, &peer->credentials))
+		text = proto_capabilities_encode(&capabilities, &length);
+	reply(peer, text, length, -1);
+}
+
 static void carry_out_get_info(struct peer *peer, struct proto_call *call)
 {
 	size_t length;
@@ -162,7 +176,7 @@ static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
 	[PROTO_METHOD_CONNECT] = carry_out_connect,
 	[PROTO_METHOD_PROBE] = carry_out_probe,
 	[PROTO_METHOD_GET_STATUS] = carry_out_later,
-	[PROTO_METHOD_GET_CAPABILITIES] = carry_out_later,
+	[PROTO_METHOD_GET_CAPABILITIES] = carry_out_get_capabilities,
 	[PROTO_METHOD_GET_INFO] = carry_out_get_info,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = carry_out_get_interface_description,
 };
