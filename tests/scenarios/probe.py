@@ -11,6 +11,7 @@ from ktlstest import names, pki
 from ktlstest.asking import AT_ONCE, PATIENCE, SHORT, ask, check_descriptors, check_gone, check_good, settle, trusting
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_error, check_invalid, check_probed, check_timed_out, check_trace
+from ktlstest.kmod import loaded, modules
 from ktlstest.peer import Blackhole, Peer, Plan, Refusing
 from ktlstest.tap import check_between, check_equal, check_in, check_true, main, test, wait_until
 
@@ -309,21 +310,13 @@ def several_addresses(daemon):
         check_between(second["begun"] - first["begun"], 0, 200_000, "microseconds to the second")
         check_between(third["begun"] - second["begun"], 240_000, 1_000_000, "microseconds to the third")
         check_between(second["took"], 240_000, 2_000_000, "microseconds of the one that was abandoned")
-        peer.close()
+    with Blackhole(hole_family, host=hole) as peer:
         reply = probe(daemon, peer, host="triple.test", timeoutMs=SHORT)
         check_timed_out(reply, "connect", SHORT)
-        tried[2] = (written(good, peer.port), "failed", "ECONNREFUSED")
+        tried = [(written(refusing, peer.port), "failed", "ECONNREFUSED"), (written(hole, peer.port), "abandoned", None),
+                 (written(good, peer.port), "failed", "ECONNREFUSED")]
         check_trace(reply, tried, [])
     check_descriptors(daemon)
-
-
-def modules(*words):
-    subprocess.run(["modprobe", *words], check=True)
-
-
-def loaded():
-    with open("/proc/modules", encoding="ascii") as file:
-        return "tls" in [line.split()[0] for line in file]
 
 
 @test("a kernel without TLS: a probe gets as far as ever, and marks nothing")
@@ -343,7 +336,7 @@ def without_module(_daemon):
             check_equal(reply.parameters["offered"], MIXED, "the suites of the policy")
             with Peer("expired") as other:
                 check_error(probe(daemon, other), "CertificateRejected", "handshake", x509="CERT_HAS_EXPIRED")
-            check_true(not loaded(), "tls.ko is still not there")
+            check_true(not loaded("tls"), "tls.ko is still not there")
     finally:
         modules("tls")
 
