@@ -10,7 +10,8 @@ import os
 import socket
 import subprocess
 
-from ktlstest import modules, trial
+from ktlstest import trial
+from ktlstest.kmod import hidden, loaded, modules
 from ktlstest.daemon import TOP
 from ktlstest.tap import check_equal, check_in, check_true, main, note, test
 
@@ -38,7 +39,7 @@ def ciphers(**more):
 @functools.cache
 def as_root():
     """With everything in place."""
-    modules.modprobe("tls")
+    modules("tls")
     return ciphers()
 
 
@@ -100,8 +101,8 @@ def nobody():
 
 @test("without gcm the cells of GCM fail as they do in the independent trial, and the others work", deadline=DEADLINE)
 def without_gcm():
-    modules.modprobe("tls")
-    with modules.hidden("gcm"):
+    modules("tls")
+    with hidden("gcm"):
         document, found = ciphers(), trial.cells()
     check_cells(document, found)
     for version in trial.VERSIONS:
@@ -113,9 +114,9 @@ def without_gcm():
 
 @test("without the module nothing is tried, and asking as root does not load it", deadline=DEADLINE)
 def without_module():
-    modules.modprobe("-r", "tls")
+    modules("-r", "tls")
     document = ciphers()
-    check_true(not modules.loaded("tls"), "tls.ko is still not there")
+    check_true(not loaded("tls"), "tls.ko is still not there")
     check_equal(document["trial"]["module"], "absent", "the module")
     for cell in document["trial"]["ciphers"]:
         check_equal([cell[member] for member in ("transmit", "receive", "roundTrip", "rekey")], [None] * 4, "an untried cell")
@@ -133,7 +134,7 @@ def loopback_down():
 
 @test("with lo down it says so, and does not hang", deadline=DEADLINE)
 def without_loopback():
-    modules.modprobe("tls")
+    modules("tls")
     with loopback_down():
         document = ciphers()["trial"]
     check_equal((document["module"], document["tcpUlp"]), ("present", None), "module and layer")

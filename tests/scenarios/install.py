@@ -8,10 +8,11 @@ import errno
 import os
 import socket
 
-from ktlstest import door, ktls, modules
+from ktlstest import door, ktls
 from ktlstest.asking import AT_ONCE, ask, check_descriptors, check_gone, check_good, settle, trusting
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected, check_error
+from ktlstest.kmod import hidden, loaded, modules
 from ktlstest.peer import Peer
 from ktlstest.sniff import Sniffer
 from ktlstest.tap import check_equal, check_true, main, test, wait_until
@@ -95,36 +96,35 @@ def success(ktlsd, cipher):
 @test("the kernel's own gcm module is not to be had")
 def without_gcm(ktlsd):
     """Real, with no door between: TCP_ULP succeeds, TLS_TX would not, and a naive program would now write plain text."""
-    with Daemon() as early:
-        canary = os.urandom(16).hex().encode()
-        with modules.hidden("gcm"):
-            with Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer, Sniffer(peer.port) as sniffer:
-                # This ktlsd was started when gcm was there, and has no reason to ask the kernel again: unlike one that the
-                # door has had refusals for. It offers what is refused only now.
-                reply = ask(early, peer, trust=trusting("ca"))
-                for fd in reply.fds:
-                    os.write(fd, canary)
-                check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="gcm")
-                check_gone(peer)
-                sniffer.assert_absent(canary)
-            with Daemon() as fresh, Peer() as peer:
-                narrow = {"ciphers": "ECDHE-RSA-AES256-GCM-SHA384"}
-                check_error(ask(fresh, peer, trust=trusting("ca"), policy=narrow), "NotOffloadable", "policy")
-                check_equal(peer.connections, [], "connections that the peer saw")
-                with check_connected(ask(fresh, peer, trust=trusting("ca")), cipher="ECDHE-RSA-CHACHA20-POLY1305"):
-                    pass
+    canary = os.urandom(16).hex().encode()
+    with Daemon() as early, hidden("gcm"):
+        with Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer, Sniffer(peer.port) as sniffer:
+            # This ktlsd was started when gcm was there, and has no reason to ask the kernel again: unlike one that the
+            # door has had refusals for. It offers what is refused only now.
+            reply = ask(early, peer, trust=trusting("ca"))
+            for fd in reply.fds:
+                os.write(fd, canary)
+            check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="gcm")
+            check_gone(peer)
+            sniffer.assert_absent(canary)
+        with Daemon() as fresh, Peer() as peer:
+            narrow = {"ciphers": "ECDHE-RSA-AES256-GCM-SHA384"}
+            check_error(ask(fresh, peer, trust=trusting("ca"), policy=narrow), "NotOffloadable", "policy")
+            check_equal(peer.connections, [], "connections that the peer saw")
+            with check_connected(ask(fresh, peer, trust=trusting("ca")), cipher="ECDHE-RSA-CHACHA20-POLY1305"):
+                pass
 
 
 @test("tls.ko absent, started without privilege: the error says so, and how to mend it")
 def without_module(ktlsd):
-    modules.modprobe("-r", "tls")
+    modules("-r", "tls")
     with Daemon(user="nobody") as daemon, Peer() as peer:
         reply = ask(daemon, peer, trust=trusting("ca"))
         check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="modprobe tls")
         check_equal(peer.connections, [], "connections that the peer saw")
-        check_true(not modules.loaded("tls"), "tls.ko is still not there")
+        check_true(not loaded("tls"), "tls.ko is still not there")
         # What the text said is done, and no restart is needed.
-        modules.modprobe("tls")
+        modules("tls")
 
         def served():
             reply = ask(daemon, peer, trust=trusting("ca"))
@@ -138,10 +138,10 @@ def without_module(ktlsd):
 
 @test("tls.ko absent, started as root: the first request is served, without privilege from then on")
 def as_root(ktlsd):
-    modules.modprobe("-r", "tls")
+    modules("-r", "tls")
     with Daemon() as daemon, Peer() as peer:
         check_good(ask(daemon, peer, trust=trusting("ca")))
-        check_true(modules.loaded("tls"), "tls.ko is there")
+        check_true(loaded("tls"), "tls.ko is there")
         for pid in daemon.pids():
             rights = daemon.confinement(pid)
             check_equal((rights.uids, rights.gids, rights.groups), ((NOBODY,) * 4, (NOBODY,) * 4, ()),
