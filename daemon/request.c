@@ -393,3 +393,8 @@ int request_take(struct request *r)
 {
 	return steal_fd(&r->fd);
 }
+
+enum proto_stage request_stage(const struct request *r)
+{
+	return stages[r->stage].name;
+}

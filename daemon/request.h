@@ -9,10 +9,9 @@
 #include "daemon/access.h"
 #include "daemon/connect.h"
 #include "daemon/credentials.h"
+#include "daemon/ending.h"
 #include "daemon/env.h"
 #include "daemon/handshake.h"
-
-enum request_aim { REQUEST_CONNECT, REQUEST_PROBE };
 
 struct request {
 	struct env *env;
@@ -57,6 +56,9 @@ void request_start(struct request *request);
 /* Ends what is under way with BUSY, and done is called within. The service has no more time for it.
  */
 void request_end(struct request *request);
+
+/* Where it is, as long as it is under way. */
+enum proto_stage request_stage(const struct request *request);
 
 /* After the outcome PROTO_OK of a connect, once: the socket, which from here on is the caller's to
  * hand over or to shut down. */
