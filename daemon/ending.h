@@ -19,7 +19,7 @@ enum ending {
 	N_ENDINGS
 };
 
-#define N_STAGES (PROTO_STAGE_INSTALL + 1)
+#define ENDING_STAGES (PROTO_STAGE_INSTALL + 1)
 
 /* taken: by the caller, whatever it was that he was told. */
 unsigned int ending_of(enum proto_error error, bool taken);

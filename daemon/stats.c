@@ -62,12 +62,12 @@ static bool add_outcomes(const struct tally *tally, const struct tally_counts *a
 {
 	struct proto_list *list = &report->outcomes;
 
-	if (!make_room(list, N_REQUEST_AIMS * (N_ENDINGS * N_STAGES + 1),
+	if (!make_room(list, N_REQUEST_AIMS * (N_ENDINGS * ENDING_STAGES + 1),
 		       sizeof(struct proto_outcome)))
 		return false;
 	for (enum request_aim aim = 0; aim < N_REQUEST_AIMS; aim++) {
 		for (unsigned int ending = 0; ending < N_ENDINGS; ending++)
-			for (enum proto_stage stage = 0; stage < N_STAGES; stage++)
+			for (enum proto_stage stage = 0; stage < ENDING_STAGES; stage++)
 				add_outcome(list, aim, ending, stage, all->ended[aim][ending][stage]);
 		add_outcome(list, aim, ENDING_LOST, PROTO_STAGE_NONE, tally->shared->lost[aim]);
 	}

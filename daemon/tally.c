@@ -58,10 +58,10 @@ static uint64_t look(const _Atomic uint64_t *number)
 static uint64_t unsettled(const struct tally *tally, unsigned int seat, enum request_aim aim)
 {
 	const _Atomic uint64_t *counts = tally->shared->counts[seat];
-	const _Atomic uint64_t *ended = &counts[AT(ended[0]) + aim * N_ENDINGS * N_STAGES];
+	const _Atomic uint64_t *ended = &counts[AT(ended[0]) + aim * N_ENDINGS * ENDING_STAGES];
 	uint64_t n = 0;
 
-	for (size_t i = 0; i < N_ENDINGS * N_STAGES; i++)
+	for (size_t i = 0; i < N_ENDINGS * ENDING_STAGES; i++)
 		n -= look(&ended[i]);
 	return n + look(&counts[AT(begun) + aim]);
 }
@@ -179,7 +179,7 @@ void tally_end(struct tally *tally, unsigned int seat, enum request_aim aim, uns
 		count_time(&counts[AT(times) + i * sizeof(struct tally_times) / sizeof(uint64_t)],
 			   timings[i]);
 	count_session(tally, counts, session);
-	count(&counts[AT(ended) + (aim * N_ENDINGS + ending) * N_STAGES + stage], 1);
+	count(&counts[AT(ended) + (aim * N_ENDINGS + ending) * ENDING_STAGES + stage], 1);
 }
 
 void tally_refuse(struct tally *tally, unsigned int seat)

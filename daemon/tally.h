@@ -32,7 +32,7 @@ struct tally_times {
 /* What one worker has counted, or all have. Of a request under way that has just ended its end must
  * not be seen without its begin: that stands last, for it is written first and read last. */
 struct tally_counts {
-	uint64_t ended[N_REQUEST_AIMS][N_ENDINGS][N_STAGES];
+	uint64_t ended[N_REQUEST_AIMS][N_ENDINGS][ENDING_STAGES];
 	uint64_t refused, suppressed;
 	uint64_t sessions[2][TALLY_SUITES + 1]; /* TLS 1.2, or whatever else */
 	struct tally_times times[TALLY_TIMES];

@@ -18,8 +18,8 @@ static uint64_t ended(const struct scene *scene, enum request_aim aim, unsigned 
 	uint64_t n = 0;
 
 	tally_add_up(scene->theatre.tally, &all);
-	for (unsigned int i = 0; i < N_ENDINGS * N_STAGES; i++)
-		n += all.ended[aim][i / N_STAGES][i % N_STAGES];
+	for (unsigned int i = 0; i < N_ENDINGS * ENDING_STAGES; i++)
+		n += all.ended[aim][i / ENDING_STAGES][i % ENDING_STAGES];
 	/* None is under way where this is asked. */
 	assert_int_equal(n, all.begun[aim]);
 	return all.ended[aim][ending][stage];

@@ -33,7 +33,7 @@ static uint64_t ended_in_all(const struct tally_counts *all, enum request_aim ai
 	uint64_t n = 0;
 
 	for (unsigned int ending = 0; ending < N_ENDINGS; ending++)
-		for (unsigned int stage = 0; stage < N_STAGES; stage++)
+		for (unsigned int stage = 0; stage < ENDING_STAGES; stage++)
 			n += all->ended[aim][ending][stage];
 	return n;
 }
@@ -58,15 +58,15 @@ static void test_each_where_it_belongs(void **state)
 
 	for (enum request_aim aim = 0; aim < N_REQUEST_AIMS; aim++)
 		for (unsigned int ending = 0; ending < N_ENDINGS; ending++)
-			for (enum proto_stage stage = 0; stage < N_STAGES; stage++)
-				for (unsigned int n = 0; n < 1 + ending * N_STAGES + stage; n++) {
+			for (enum proto_stage stage = 0; stage < ENDING_STAGES; stage++)
+				for (unsigned int n = 0; n < 1 + ending * ENDING_STAGES + stage; n++) {
 					tally_begin(tally, 0, aim);
 					tally_end(tally, 0, aim, ending, stage, &session);
 				}
 	all = all_of(tally);
 	for (enum request_aim aim = 0; aim < N_REQUEST_AIMS; aim++) {
-		for (unsigned int i = 0; i < N_ENDINGS * N_STAGES; i++)
-			assert_int_equal(all.ended[aim][i / N_STAGES][i % N_STAGES], 1 + i);
+		for (unsigned int i = 0; i < N_ENDINGS * ENDING_STAGES; i++)
+			assert_int_equal(all.ended[aim][i / ENDING_STAGES][i % ENDING_STAGES], 1 + i);
 		assert_int_equal(all.begun[aim], ended_in_all(&all, aim));
 	}
 	assert_int_equal(all.times[0].count, all.begun[0] + all.begun[1]);
