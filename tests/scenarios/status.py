@@ -24,7 +24,7 @@ from typing import NamedTuple
 from ktlstest import light, names, users, wire
 from ktlstest.asking import PATIENCE, SLOWNESS, trusting
 from ktlstest.daemon import Daemon
-from ktlstest.tap import check_between, check_equal, check_true, fail, main, note, test, wait_until
+from ktlstest.tap import check_between, check_equal, check_true, main, note, test, wait_until
 
 REQUESTS = int(os.environ.get("KTLSTEST_REQUESTS", "1000"))
 WORKERS = 3
@@ -158,10 +158,13 @@ class Service:
         self.stack.close()
 
     def status(self):
-        with self.daemon.caller() as caller, caller.call(GET_STATUS) as reply:
-            if reply.error:
-                fail(f"no status: {reply}")
-            return reply.parameters
+        """Asked for again where it is a worker that was just killed who was asked."""
+        while True:
+            with self.daemon.caller() as caller, caller.call(GET_STATUS) as reply:
+                if not reply.error:
+                    return reply.parameters
+                check_equal((reply.error, reply.parameters["retry"]),
+                            ("io.ktlsd.InternalError", True), f"the error of {reply}")
 
     def wait_under_way(self, count):
         """The status when so many are, which is asked for until it is so."""
@@ -347,6 +350,7 @@ def killed(service):
         worker = service.status()["workers"][0]
         check_true(worker["underWay"] > 0, "it had something to do")
         os.kill(worker["pid"], signal.SIGKILL)
+        wait_until(lambda: service.status()["workersLost"], 10 * SLOWNESS, "the worker's end")
         status = service.wait_under_way(WAITING - worker["underWay"])
         left, gone = [], 0
         for caller, end in callers:
