@@ -12,6 +12,7 @@
 
 struct ctl {
 	const struct ctl_command *const *program; /* all commands; NULL after the last */
+	const struct ctl_syntax *syntax; /* what may stand before one */
 	const char *socket; /* NULL: the library's default */
 	struct ktls *k;
 	const char *target; /* HOST:PORT */
@@ -43,15 +44,16 @@ struct ctl_syntax {
 
 struct ctl_command {
 	const char *name;
-	const char *operands; /* in the help, "HOST:PORT"; "": none */
+	const char *operands; /* in the help, "HOST:PORT"; "a|b": one of these; "": none */
 	const char *sentence; /* of the list of commands */
 	const char *about; /* of its own help */
 	const struct ctl_syntax *syntax;
 	int (*run)(struct ctl *ctl); /* the exit status */
+	bool runs_another; /* takes "-- COMMAND..." */
 };
 
 /* The commands. ctl->k is there, its socket set, and the command line was parsed by the syntax. */
-extern const struct ctl_command ctl_connect;
+extern const struct ctl_command ctl_connect, ctl_completion;
 
 /* --help and --json, for any command. */
 extern const struct ctl_syntax ctl_help_syntax, ctl_json_syntax;
@@ -70,6 +72,8 @@ int ctl_parse(struct ctl *ctl, const struct ctl_syntax *syntax, int argc, char *
 const struct ctl_option *ctl_option_at(const struct ctl_syntax *syntax, size_t i);
 void ctl_print_options(const struct ctl_syntax *syntax);
 
+/* What could not be written to stdout was not done: -1, told on stderr. */
+int ctl_flush(void);
 /* One line on stderr. Returns KTLS_WHO_CALLER. */
 int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same of a call that failed; the exit status it calls for. */
