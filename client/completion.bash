@@ -42,7 +42,7 @@ _ktlsctl_of_row()
 {
 	local word words=
 
-	for word in $row; do
+	for word in ${row% --}; do
 		case $cur/$word in
 		-*/-* | [!-]*/[!-]* | /[!-]*) words+=" ${word%%=*}" ;;
 		esac

@@ -141,7 +141,7 @@ static void print_zsh(const struct ctl *ctl)
 {
 	printf("#compdef ktlsctl\n\n"
 	       "local curcontext=$curcontext context state state_descr line ret=1\n"
-	       "local -A opt_args\nlocal -a commands=(");
+	       "local -A opt_args\nlocal -a names=(");
 	for (size_t i = 0; ctl->program[i]; i++) {
 		printf("\n\t'%s:", ctl->program[i]->name);
 		print_quoted(ctl->program[i]->sentence, ":\\", SH_QUOTE);
@@ -151,14 +151,14 @@ static void print_zsh(const struct ctl *ctl)
 	zsh_options(ctl->syntax);
 	printf(" \\\n\t\t'(-): :->command' '(-)*:: :->arguments' && ret=0\n\n"
 	       "case $state in\n"
-	       "command) _describe command commands && ret=0 ;;\n"
+	       "command) _describe command names && ret=0 ;;\n"
 	       "arguments)\n\tcurcontext=${curcontext%%:*}-$words[1]:\n\tcase $words[1] in\n");
 	for (size_t i = 0; ctl->program[i]; i++) {
 		printf("\t%s)\n\t\t_arguments -S", ctl->program[i]->name);
 		zsh_options(ctl->program[i]->syntax);
 		zsh_operand(ctl->program[i]);
 		if (ctl->program[i]->runs_another)
-			printf(" \\\n\t\t'*:: :_normal'");
+			printf(" \\\n\t\t'*::: :_normal'");
 		printf(" && ret=0 ;;\n");
 	}
 	printf("\tesac ;;\nesac\n\nreturn ret\n");

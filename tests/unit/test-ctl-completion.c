@@ -53,7 +53,7 @@ static const struct {
 	{ "zsh", "\t\t'*'{-w+,--word=}'['\\'']:WORD:(one two)' \\\n" },
 	{ "zsh", "\t\t'*--file=[$HOME `x` (y)]:FILE:_files' \\\n" },
 	{ "zsh", "\t\t'1:a|b:(a b)' && ret=0 ;;\n" },
-	{ "zsh", "\t\t'*:: :_normal' && ret=0 ;;\n" },
+	{ "zsh", "\t\t'*::: :_normal' && ret=0 ;;\n" },
 	{ "fish", "\tcontains -- $argv[1] --word -w --file\n" },
 	{ "fish", "complete -c ktlsctl -n '__ktlsctl_in \"\"' -a first -d 'it\\'s 1: [x] \\\\'\n" },
 	{ "fish", "'__ktlsctl_in \"first\"' -l flag -s f -d 'it\\'s [a]: \\\\flag\\\\'\n" },
