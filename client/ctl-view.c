@@ -20,7 +20,7 @@ static const char *const colours[] = {
 
 static bool wants_colour(void)
 {
-	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+	const char *term = secure_getenv("TERM"), *no = secure_getenv("NO_COLOR");
 
 	return !(no && *no) && term && strcmp(term, "dumb") != 0;
 }
