@@ -31,7 +31,7 @@ class Help:
             self.flags |= {"--" + name} | ({"-" + letter} if letter else set())
             if value:
                 self.values["--" + name] = value
-        self.commands = dict(re.findall(r"^  ([a-z]+) +(\S*) ", text, re.M))
+        self.commands = {name.strip(): operand.strip() for name, operand in re.findall(r"^  ([a-z].{10}) (.{16}) ", text, re.M)}
 
     def words(self, operand):
         """Of an operand that is one of several."""
@@ -166,7 +166,8 @@ def cases():
         of = Help(command)
         yield ["ktlsctl", command, "-"], of.flags
         yield ["ktlsctl", "--socket", "x", command, "-"], of.flags
-        yield ["ktlsctl", command, ""], of.words(operand)
+        # Where no operand can be, zsh has the options at once.
+        yield ["ktlsctl", command, "" if operand else "x"], of.words(operand)
         for option, value in of.values.items():
             wanted = {"a file", "folder"} if value in ("FILE", "PATH") else of.words_of_option(option)
             yield ["ktlsctl", command, option, ""], wanted

@@ -121,7 +121,7 @@ sed -n '/^\.Sh COMMANDS/,/^\.Sh [^C]/s/^\.Ss //p' $CTL_PAGE > "$work/page"
 same "ktlsctl(1): the commands" "$work/commands" "$work/page"
 
 # "connect host:port", "completion bash|zsh|fish".
-"$KTLSCTL" --help | sed -En 's/^  ([a-z]{2,}) +([^ ]*) .*/\1 \2/p' | tr A-Z a-z | sed 's/ *$//' > "$work/help"
+"$KTLSCTL" --help | sed -En 's/^  ([a-z].{10}) (.{16}) .*/\1 \2/p' | tr A-Z a-z | tr -s ' ' | sed 's/ $//' > "$work/help"
 section ".Sh SYNOPSIS" | awk '
 	named && /^\.Cm/ {
 		line = $2
