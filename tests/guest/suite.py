@@ -25,7 +25,7 @@ PACKAGES = (
     "libev4t64", "libinih1", "libjson-c5", "libseccomp2", "libssl3t64", "libsystemd0",
     # what the guest, make install and scenarios run
     "ca-certificates", "iproute2", "kmod", "make", "mount", "openssl", "procps", "python3",
-    "strace", "systemd", "util-linux")
+    "strace", "systemd", "util-linux", "util-linux-extra")
 RECIPE = "\n".join([*PACKAGES, ""])
 
 
