@@ -26,6 +26,9 @@ PACKAGES = (
     # what the guest, make install and scenarios run
     "ca-certificates", "iproute2", "kmod", "make", "mount", "openssl", "procps", "python3",
     "strace", "systemd", "util-linux", "util-linux-extra")
+# It ends when we do, with all that it has started, and nothing of it stays mounted.
+ALONE = ("setpriv", "--pdeathsig", "KILL", "--",
+         "unshare", "--mount", "--pid", "--fork", "--kill-child", "--")
 RECIPE = "\n".join([*PACKAGES, ""])
 
 
@@ -49,7 +52,8 @@ def environment():
     """apt's proxies, where it has any, for the program that debootstrap fetches with."""
     found = {f"{kind}_proxy": output("apt-config", "dump", "--format", "%v",
                                      f"Acquire::{kind}::Proxy") for kind in ("http", "https")}
-    return {**os.environ, **{name: value for name, value in found.items() if value}}
+    return {**os.environ, "PATH": machine.PATH,
+            **{name: value for name, value in found.items() if value}}
 
 
 class Tree:
@@ -62,6 +66,13 @@ class Tree:
         self.path = os.path.join(CACHE, name)
         os.makedirs(CACHE, exist_ok=True)
         self.lock = os.open(os.path.join(CACHE, f".{name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            self._be_there()
+        except BaseException:
+            self.close()
+            raise
+
+    def _be_there(self):
         fcntl.flock(self.lock, fcntl.LOCK_SH)
         while not self._is_current():
             fcntl.flock(self.lock, fcntl.LOCK_EX)
@@ -81,24 +92,26 @@ class Tree:
             shutil.rmtree(path, ignore_errors=True)
         print(f"making {self.path}, which takes some minutes", file=sys.stderr)
         fresh = tempfile.mkdtemp(prefix=prefix)
-        os.chmod(fresh, 0o755)
-        self._debootstrap(fresh)
-        with open(os.path.join(fresh, STAMP), "w", encoding="ascii") as file:
-            file.write(RECIPE)
-        os.rename(fresh, self.path)
+        try:
+            os.chmod(fresh, 0o755)
+            self._debootstrap(fresh)
+            with open(os.path.join(fresh, STAMP), "w", encoding="ascii") as file:
+                file.write(RECIPE)
+            os.rename(fresh, self.path)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
     def _debootstrap(self, fresh):
-        # In namespaces of its own: should it be killed, nothing of it stays mounted.
-        words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--", "debootstrap",
-                 "--variant=minbase", f"--include={','.join(PACKAGES)}", self.name, fresh, mirror()]
-        if not shutil.which(words[6], path=machine.PATH):
+        if not shutil.which("debootstrap", path=machine.PATH):
             raise machine.GuestError(
                 "no debootstrap: install the package (make deps MORE_PACKAGES=debootstrap)")
-        done = subprocess.run(words, env=environment(), stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            [*ALONE, "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+             self.name, fresh, mirror()], env=environment(), stdin=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             last = "\n".join(done.stdout.splitlines()[-machine.LOG_TAIL:])
-            raise machine.GuestError(f"no {self.path}:\n{last}")
+            raise machine.GuestError(f"{self.path} could not be made:\n{last}")
 
     def close(self):
         os.close(self.lock)
