@@ -158,7 +158,7 @@ variants:
 
 # Each begins with deps in a make of its own: what pkg-config says is read at the start of one.
 check check-long:
-	@$(MAKE) -s deps
+	@$(MAKE) -s deps $(if $(filter check-long,$@),MORE_PACKAGES=debootstrap)
 	@$(MAKE) -s -j$$(nproc) variants
 	@tests/run $(if $(filter check-long,$@),--long)
 
