@@ -335,7 +335,7 @@ def help_of_a_command_needs_nothing_else(_):
     for name in commands():
         same(run("--socket", "/nonexistent", name, "--help").returncode, 0)
     help_of_connect = run("connect", "--help").stdout
-    if not help_of_connect.startswith("Usage: ktlsctl [--socket PATH] connect HOST:PORT [OPTION...] [-- COMMAND...]\n"):
+    if not help_of_connect.startswith("Usage: ktlsctl connect HOST:PORT [OPTION...] [-- COMMAND...]\n"):
         raise AssertionError(help_of_connect)
 
 
