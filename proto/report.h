@@ -96,7 +96,7 @@ struct proto_caller {
 struct proto_capabilities {
 	const char *openssl;		/* constant */
 	bool managed;
-	struct proto_strings suites;
+	struct proto_strings suites, offloadable;
 	struct proto_kernel kernel;
 	struct proto_list policies;	/* struct proto_policy_offer */
 	struct proto_list stores;	/* struct proto_store_state */
