@@ -16,6 +16,8 @@ ABI := 0
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
+# Under /usr, Debian's zsh looks into /usr/share/zsh/vendor-completions instead.
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 O ?= build
 SAN ?=
 SHELL := /bin/bash
@@ -195,7 +197,7 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $(O)/libktls.pc
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/varlink proto/io.ktlsd.varlink
 	install -D -m 644 $(O)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ktlsctl
-	install -D -m 644 $(O)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ktlsctl
+	install -D -m 644 $(O)/completion/zsh $(DESTDIR)$(ZSHDIR)/_ktlsctl
 	install -D -m 644 $(O)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ktlsctl.fish
 	for page in $(MANUALS); do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/ktlsd/ktlsd.conf || \
@@ -212,7 +214,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/ktlsd $(DESTDIR)$(PREFIX)/bin/ktlsctl $(DESTDIR)$(PREFIX)/include/ktls.h
 	rm -f $(DESTDIR)$(PREFIX)/lib/libktls.{a,so,so.$(ABI)} $(DESTDIR)$(PREFIX)/lib/pkgconfig/libktls.pc
 	rm -f $(DESTDIR)$(PREFIX)/share/varlink/io.ktlsd.varlink
-	rm -f $(DESTDIR)$(PREFIX)/share/{bash-completion/completions/ktlsctl,zsh/site-functions/_ktlsctl}
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ktlsctl $(DESTDIR)$(ZSHDIR)/_ktlsctl
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ktlsctl.fish
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/ktlsd.{socket,service}
 	rm -f $(DESTDIR)$(PREFIX)/lib/{sysusers.d,modules-load.d}/ktlsd.conf

@@ -139,7 +139,7 @@ const char *view_bytes(struct json_object *value, char scratch[static VIEW_CELL]
 static size_t next_character(const char *text, wchar_t *code, int *columns)
 {
 	mbstate_t state = { 0 };
-	size_t n = mbrtowc(code, text, strlen(text), &state);
+	size_t n = mbrtowc(code, text, strnlen(text, MB_LEN_MAX), &state);
 	bool valid = n > 0 && n <= MB_LEN_MAX;
 
 	*columns = valid && wcwidth(*code) > 0 ? wcwidth(*code) : 0;
