@@ -20,8 +20,9 @@ struct household {
 	struct watch_set watches;
 	struct log *log;
 	struct ledger *ledger;
+	struct tally *tally;
 	int nursery;
-	bool restarts;
+	bool managed, restarts;
 };
 
 struct minder {

@@ -9,10 +9,9 @@
 #include "daemon/access.h"
 #include "daemon/connect.h"
 #include "daemon/credentials.h"
+#include "daemon/ending.h"
 #include "daemon/env.h"
 #include "daemon/handshake.h"
-
-enum request_aim { REQUEST_CONNECT, REQUEST_PROBE };
 
 struct request {
 	struct env *env;
@@ -37,6 +36,7 @@ struct request {
 	struct proto_status status;   /* the outcome */
 	struct proto_session session; /* the facts, if the outcome is PROTO_OK */
 	struct proto_probe probe;     /* and those that a probe has beside them */
+	struct proto_trace *trace;    /* its, from the end of policy on; NULL: not so far, or no probe */
 	void *owner;
 	void (*done)(struct request *request);
 };
@@ -57,6 +57,11 @@ void request_start(struct request *request);
 /* Ends what is under way with BUSY, and done is called within. The service has no more time for it.
  */
 void request_end(struct request *request);
+
+/* After any outcome of a probe: what it has seen on the way; NULL: it did not come to try anything. */
+const struct proto_trace *request_trace(const struct request *request);
+/* Where it is, as long as it is under way. */
+enum proto_stage request_stage(const struct request *request);
 
 /* After the outcome PROTO_OK of a connect, once: the socket, which from here on is the caller's to
  * hand over or to shut down. */

@@ -32,10 +32,12 @@ struct birth {
 	struct kernel kernel;	/* what it was found to take over */
 	struct log *log;
 	struct ledger *ledger;
-	unsigned int seat;
+	struct tally *tally;
+	unsigned int seat;	/* in both */
 	unsigned int workers;	/* of its generation */
 	int nursery;
 	int channel;
+	bool managed;		/* a service manager has started the service */
 	bool restarts;		/* the service manager restarts a service that has ended */
 	const void *kept;	/* the supervisor's side of it: no use here, but whoever looks for
 				 * leaks is to find it */
