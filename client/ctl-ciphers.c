@@ -119,24 +119,27 @@ static bool has(struct json_object *names, struct json_object *name)
 	return false;
 }
 
-/* A row: which policies leave the suite, and whether the service found the kernel to take it, which
- * it tells of a policy's suites alone. */
-static struct json_object *suite_row(struct json_object *policies, struct json_object *suite)
+static struct json_object *policies_with(struct json_object *policies, struct json_object *suite)
 {
-	struct json_object *row = json_object_new_object(), *names = json_object_new_array();
-	bool taken = false;
+	struct json_object *names = json_object_new_array();
 
 	for (size_t i = 0; policies && i < json_object_array_length(policies); i++) {
 		struct json_object *policy = json_object_array_get_idx(policies, i);
 
-		taken |= has(view_get(policy, "offloadable"), suite);
 		if (has(view_get(policy, "suites"), suite))
 			json_object_array_add(names, json_object_get(view_get(policy, "name")));
 	}
+	return names;
+}
+
+static struct json_object *suite_row(struct json_object *service, struct json_object *suite)
+{
+	struct json_object *row = json_object_new_object();
+	bool taken = has(view_get(service, "offloadable"), suite);
+
 	json_object_object_add(row, "suite", json_object_get(suite));
-	json_object_object_add(row, "kernel", json_object_array_length(names) ?
-						      json_object_new_boolean(taken) : NULL);
-	json_object_object_add(row, "policies", names);
+	json_object_object_add(row, "kernel", json_object_new_boolean(taken));
+	json_object_object_add(row, "policies", policies_with(view_get(service, "policies"), suite));
 	return row;
 }
 
@@ -145,8 +148,7 @@ static void render_suites(struct view *view, struct json_object *service)
 	struct json_object *rows = json_object_new_array(), *all = view_get(service, "suites");
 
 	for (size_t i = 0; all && i < json_object_array_length(all); i++)
-		json_object_array_add(rows, suite_row(view_get(service, "policies"),
-						      json_object_array_get_idx(all, i)));
+		json_object_array_add(rows, suite_row(service, json_object_array_get_idx(all, i)));
 	view_heading(view, "Suites that %s offers, and the policies that leave them",
 		     view_text(service, "openssl"));
 	view_table(view, rows, suites, N(suites));

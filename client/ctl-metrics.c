@@ -58,8 +58,8 @@ static const struct histogram {
 	const char *name, *help;
 	bool whole;
 } histograms[] = {
-	{ "ktlsd_stage_duration_seconds", "How long a stage took, wherever it was completed.", false },
-	{ "ktlsd_request_duration_seconds", "How long requests took that were completed.", true },
+	{ "ktlsd_stage_duration_seconds", "How long a stage took where it was completed.", false },
+	{ "ktlsd_request_duration_seconds", "How long requests took, whatever came of them.", true },
 };
 
 /* As OpenMetrics wants label values: backslash, quote and newline escaped. */
@@ -263,10 +263,7 @@ static int run(struct ctl *ctl)
 	puts("# EOF");
 	json_object_put(status);
 	json_object_put(counters);
-	if (fflush(stdout) == 0)
-		return outcome;
-	perror("ktlsctl: stdout");
-	return KTLS_WHO_CALLER;
+	return ctl_flush() < 0 ? KTLS_WHO_CALLER : outcome;
 }
 
 const struct ctl_command ctl_metrics = {

@@ -53,7 +53,7 @@ STATUS = {
                       {"section": "Limits", "key": "Requests", "value": "256"}]}
 CAPABILITIES = {
     "openssl": "OpenSSL 3.0.22", "managed": True,
-    "suites": [SESSION["cipher"], "AES256-SHA", "ECDHE-ECDSA-AES128-CCM8"],
+    "suites": [SESSION["cipher"], "AES256-SHA", "ECDHE-ECDSA-AES128-CCM8"], "offloadable": [SESSION["cipher"]],
     "kernel": {"release": "6.1.176", "tlsErrno": None, "loopbackErrno": None,
                "ciphers": [{"name": "aes-gcm-256", "module": "aesni_intel", "errno": None}]},
     "policies": [{"name": "default", "suites": [SESSION["cipher"]], "offloadable": [SESSION["cipher"]],

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=ctl_failure */
 #include "tests/unit/unit.h"
 
 #include "client/ctl-ciphers.c"
@@ -19,7 +20,8 @@
 	"{\"cipher\": \"sm4-gcm\", \"driver\": null, \"speed\": null}]"
 #define NICS "[{\"interface\": \"eth0\", \"driver\": \"mlx5_core\", \"transmit\": \"on\","			\
 	"\"receive\": \"off\", \"record\": \"unavailable\"}]"
-#define SERVICE "{\"openssl\": \"OpenSSL 3.0.22\", \"suites\": [\"A\", \"B\", \"C\"], \"policies\": ["		\
+#define SERVICE "{\"openssl\": \"OpenSSL 3.0.22\", \"suites\": [\"A\", \"B\", \"C\"],"			\
+	"\"offloadable\": [\"A\", \"C\"], \"policies\": ["						\
 	"{\"name\": \"default\", \"suites\": [\"A\"], \"offloadable\": [\"A\"]},"			\
 	"{\"name\": \"old\", \"suites\": [\"A\", \"B\"], \"offloadable\": [\"A\"]}]}"
 
@@ -57,7 +59,9 @@ struct json_object *ctl_service_failure(const struct ktls *k)
 	return json_tokener_parse("{\"error\": {\"name\": \"ServiceUnreachable\"}}");
 }
 
-int ctl_failure(const struct ktls *k)
+int __wrap_ctl_failure(const struct ktls *k);
+
+int __wrap_ctl_failure(const struct ktls *k)
 {
 	return KTLS_WHO_ADMINISTRATOR;
 }
@@ -85,7 +89,7 @@ static char *ciphers_text(const char *trial, const char *service_says, bool json
 #define INTERFACES "\nWhat network interfaces do themselves\nINTERFACE TRANSMIT RECEIVE RECORD DRIVER\n"	\
 	"eth0 on off unavailable mlx5_core\n"
 #define SUITES "\nSuites that OpenSSL 3.0.22 offers, and the policies that leave them\n"			\
-	"SUITE KERNEL POLICIES\nA yes default old\nB no old\nC - -\n"
+	"SUITE KERNEL POLICIES\nA yes default old\nB no old\nC yes -\n"
 
 static void check(const char *trial, const char *service_says, const char *wanted)
 {

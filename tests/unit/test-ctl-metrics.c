@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=ctl_failure */
 /* What of metrics comes from the kernel; the service's and the formats are test-ktlsctl-metrics.py's. */
 #include "tests/unit/unit.h"
 
@@ -14,7 +15,9 @@ struct json_object *ctl_service_call(struct ctl *ctl, const char *method)
 	return NULL;
 }
 
-int ctl_failure(const struct ktls *k)
+int __wrap_ctl_failure(const struct ktls *k);
+
+int __wrap_ctl_failure(const struct ktls *k)
 {
 	return KTLS_WHO_ADMINISTRATOR;
 }
