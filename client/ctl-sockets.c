@@ -66,17 +66,23 @@ static void put(struct json_object *object, const char *name, const char *text)
 	json_object_object_add(object, name, text ? json_object_new_string(text) : NULL);
 }
 
-/* The same members as of a service's failure, as far as they are of use, and the cure. */
+/* The members of a service's failure (ctl-service.h), and the cure. */
 static struct json_object *document_of(const struct diag_failure *failure, bool retry)
 {
 	struct json_object *document = json_object_new_object(), *error = json_object_new_object();
+	enum ktls_who who = retry ? KTLS_WHO_RETRY : KTLS_WHO_ADMINISTRATOR;
 
+	put(error, "name", NULL);
 	put(error, "stage", "sockets");
 	put(error, "message", failure->message);
 	put(error, "errno", strerrorname_np(failure->err));
-	put(error, "cure", failure->cure);
 	json_object_object_add(error, "retry", json_object_new_boolean(retry));
+	put(error, "alert", NULL);
+	put(error, "x509", NULL);
+	put(error, "parameter", NULL);
 	put(error, "who", retry ? "retry" : "administrator");
+	json_object_object_add(error, "exitStatus", json_object_new_int((int)who));
+	put(error, "cure", failure->cure);
 	json_object_object_add(document, "error", error);
 	return document;
 }

@@ -100,20 +100,23 @@ static void check_failure(struct diag_failure failure, int wanted, const char *l
 	close(before);
 }
 
+#define ERROR(message, err, cure, retry, who, exit)							\
+	"{\"error\": {\"name\": null, \"stage\": \"sockets\", \"message\": \"" message "\","		\
+	"\"errno\": \"" err "\", \"retry\": " retry ", \"alert\": null, \"x509\": null,"			\
+	"\"parameter\": null, \"who\": \"" who "\", \"exitStatus\": " exit ", \"cure\": " cure "}}"
+
 static void test_failures(void **state)
 {
 	check_failure((struct diag_failure){ ENOENT, "not there", "as root: modprobe it" }, 2,
 		      "ktlsctl: sockets: not there: No such file or directory; as root: modprobe it\n",
-		      "{\"error\": {\"stage\": \"sockets\", \"message\": \"not there\", \"errno\": \"ENOENT\","
-		      "\"cure\": \"as root: modprobe it\", \"retry\": false, \"who\": \"administrator\"}}");
+		      ERROR("not there", "ENOENT", "\"as root: modprobe it\"", "false", "administrator",
+			    "2"));
 	check_failure((struct diag_failure){ EINTR, "it changes too fast", "try again" }, 4,
 		      "ktlsctl: sockets: it changes too fast; try again\n",
-		      "{\"error\": {\"stage\": \"sockets\", \"message\": \"it changes too fast\","
-		      "\"errno\": \"EINTR\", \"cure\": \"try again\", \"retry\": true, \"who\": \"retry\"}}");
+		      ERROR("it changes too fast", "EINTR", "\"try again\"", "true", "retry", "4"));
 	check_failure((struct diag_failure){ ENOBUFS, strerror(ENOBUFS), NULL }, 2,
 		      "ktlsctl: sockets: No buffer space available\n",
-		      "{\"error\": {\"stage\": \"sockets\", \"message\": \"No buffer space available\","
-		      "\"errno\": \"ENOBUFS\", \"cure\": null, \"retry\": false, \"who\": \"administrator\"}}");
+		      ERROR("No buffer space available", "ENOBUFS", "null", "false", "administrator", "2"));
 }
 
 int main(void)
