@@ -413,7 +413,7 @@ def suppressed(service):
 
 
 def ktlsctl(service, *words):
-    done = subprocess.run([KTLSCTL, "--socket", service.daemon.socket, *words], check=True, capture_output=True, text=True,
+    done = subprocess.run([KTLSCTL, "--socket", service.daemon.socket_path, *words], check=True, capture_output=True, text=True,
                           timeout=60)
     return done.stdout
 
@@ -441,12 +441,14 @@ def expected_samples(status):
     for row in status["sessions"]:
         yield ("ktlsd_sessions_total", (("cipher", row["cipher"]), ("version", row["version"]))), str(row["count"])
     for row in status["latencies"]:
-        labels = ("stage", row["stage"])
-        yield ("ktlsd_stage_duration_seconds_count", (labels,)), str(row["count"])
-        yield ("ktlsd_stage_duration_seconds_sum", (labels,)), seconds(row["sum"])
-        yield ("ktlsd_stage_duration_seconds_bucket", (("le", "+Inf"), labels)), str(row["count"])
+        whole = row["stage"] == "total"
+        name = "ktlsd_request_duration_seconds" if whole else "ktlsd_stage_duration_seconds"
+        labels = () if whole else (("stage", row["stage"]),)
+        yield (f"{name}_count", labels), str(row["count"])
+        yield (f"{name}_sum", labels), seconds(row["sum"])
+        yield (f"{name}_bucket", (("le", "+Inf"), *labels)), str(row["count"])
         for bucket in row["buckets"]:
-            yield ("ktlsd_stage_duration_seconds_bucket", (("le", seconds(bucket["upTo"])), labels)), str(bucket["count"])
+            yield (f"{name}_bucket", (("le", repr(bucket["upTo"] / 1e6)), *labels)), str(bucket["count"])
     for name, member in (("workers_lost", "workersLost"), ("reloads", "reloads"), ("calls_refused", "callsRefused"),
                          ("records_suppressed", "recordsSuppressed")):
         yield (f"ktlsd_{name}_total", ()), str(status[member])
@@ -459,7 +461,8 @@ def shown(service):
     found, wanted = samples(ktlsctl(service, "metrics")), dict(expected_samples(status))
     ours = {name: value for name, value in found.items() if name in wanted}
     check_equal(ours, wanted, "ktlsctl metrics")
-    counted = {name for name in found if name[0].startswith(("ktlsd_requests_t", "ktlsd_sessions", "ktlsd_stage"))}
+    counted = {name for name in found if name[0].startswith(("ktlsd_requests_t", "ktlsd_request_d", "ktlsd_sessions",
+                                                                       "ktlsd_stage"))}
     check_equal(counted - set(wanted), set(), "samples beyond")
 
 
