@@ -413,7 +413,7 @@ def suppressed(service):
 
 
 def ktlsctl(service, *words):
-    done = subprocess.run([KTLSCTL, "--socket", service.daemon.socket, *words], check=True, capture_output=True, text=True,
+    done = subprocess.run([KTLSCTL, "--socket", service.daemon.socket_path, *words], check=True, capture_output=True, text=True,
                           timeout=60)
     return done.stdout
 
