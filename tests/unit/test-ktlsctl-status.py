@@ -96,13 +96,11 @@ def watching_shows_it_anew_until_the_interrupt(directory):
             process.send_signal(signal.SIGINT)
             text = process.stdout.read()
             check_end(process, -signal.SIGINT)
-    documents, decoder = 0, json.JSONDecoder()
-    while text.strip():
+    decoder = json.JSONDecoder()
+    for _ in range(2):  # a third one may have been cut off
         document, end = decoder.raw_decode(text)
         same(document["service"], STATUS)
         text = text[end:].lstrip()
-        documents += 1
-    same(documents >= 2, True)
 
 
 @test
