@@ -288,3 +288,49 @@ enum proto_error access_filter(const struct config *config, const struct credent
 		*status = (struct proto_status){ 0 };
 	return left ? PROTO_OK : first;
 }
+
+/* --- what is told of them */
+
+/* Whether it fits whatever this caller may ask for. */
+static bool is_for_everything(const struct config_access *rule)
+{
+	return !rule->hosts.n && !rule->ports.n && !rule->policies.n && !rule->stores.n &&
+	       !rule->addresses.n && !rule->not_addresses.n;
+}
+
+static bool tell_rule(const struct config_access *rule, struct proto_caller *told)
+{
+	char *name = strdup(rule->name);
+
+	if (!name)
+		return false;
+	told->rules.items[told->rules.n++] = name;
+	told->allowed = true;
+	told->verify_none |= rule->allow_verify_none;
+	return true;
+}
+
+bool access_survey(const struct config *config, const struct credentials *caller,
+		   struct proto_caller *told)
+{
+	struct question q = { .caller = caller };
+
+	if (!config->n_access) {
+		told->allowed = caller->namespace == NAMESPACE_OURS;
+		return true;
+	}
+	told->rules.items = calloc(config->n_access, sizeof(*told->rules.items));
+	if (!told->rules.items)
+		return false;
+	for (size_t i = 0; i < config->n_access; i++) {
+		const struct config_access *rule = &config->access[i];
+
+		if (caller_fits(&q, rule) == NO || namespace_fits(&q, rule) == NO)
+			continue;
+		if (!rule->deny && !tell_rule(rule, told))
+			return false;
+		if (is_for_everything(rule))
+			break;
+	}
+	return true;
+}

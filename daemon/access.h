@@ -9,7 +9,7 @@
 #include "daemon/address.h"
 #include "daemon/config.h"
 #include "daemon/credentials.h"
-#include "proto/message.h"
+#include "proto/report.h"
 
 struct access_grant {
 	const char *rule; /* the configuration's; NULL: there are none */
@@ -33,3 +33,11 @@ enum proto_error access_check(const struct config *config, const struct credenti
 enum proto_error access_filter(const struct config *config, const struct credentials *caller,
 			       const struct proto_connect *wanted, struct addresses *addresses,
 			       struct access_grant *grant, struct proto_status *status);
+
+/*
+ * Fills allowed, verify_none and rules of what is told of the caller: the rules that are for him and
+ * allow something, as far as one that is for whatever he may ask; what stands behind that decides
+ * nothing. Where they go is not told. False: no memory.
+ */
+bool access_survey(const struct config *config, const struct credentials *caller,
+		   struct proto_caller *told);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/calls.h"
 
+#include "daemon/capabilities.h"
 #include "daemon/clock.h"
 #include "daemon/quota.h"
 #include "daemon/record.h"
@@ -44,6 +45,19 @@ static void reply_session(struct peer *peer, struct request *request)
 		return calls_refuse(peer, &request->status);
 	text = proto_session_encode(&request->session, &length);
 	reply(peer, text, length, text ? request_take(request) : -1);
+}
+
+/* A probe that failed tells how far it came. */
+static void refuse_request(struct peer *peer, const struct request *request)
+{
+	const struct proto_trace *trace = request_trace(request);
+	size_t length;
+	char *text;
+
+	if (!trace)
+		return calls_refuse(peer, &request->status);
+	text = proto_probe_failure_encode(&request->status, trace, &length);
+	reply(peer, text, length, -1);
 }
 
 static void reply_probe(struct peer *peer, struct request *request)
@@ -91,7 +105,7 @@ static void request_done(struct request *request)
 	if (!peer->silent && request->status.error == PROTO_OK)
 		reply_success[request->aim](peer, request);
 	else if (!peer->silent)
-		calls_refuse(peer, &request->status);
+		refuse_request(peer, request);
 	peer_settle(peer);
 }
 
@@ -127,6 +141,19 @@ static void carry_out_later(struct peer *peer, struct proto_call *call)
 		calls_refuse(peer, &status);
 }
 
+static void carry_out_get_capabilities(struct peer *peer, struct proto_call *call)
+{
+	_cleanup_(proto_capabilities_deinit) struct proto_capabilities capabilities = { .managed = false };
+	char *text = NULL;
+	size_t length = 0;
+
+	if (call->oneway)
+		return;
+	if (capabilities_fill(&capabilities, peer->env, &peer->credentials))
+		text = proto_capabilities_encode(&capabilities, &length);
+	reply(peer, text, length, -1);
+}
+
 static void carry_out_get_info(struct peer *peer, struct proto_call *call)
 {
 	size_t length;
@@ -149,7 +176,7 @@ static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
 	[PROTO_METHOD_CONNECT] = carry_out_connect,
 	[PROTO_METHOD_PROBE] = carry_out_probe,
 	[PROTO_METHOD_GET_STATUS] = carry_out_later,
-	[PROTO_METHOD_GET_CAPABILITIES] = carry_out_later,
+	[PROTO_METHOD_GET_CAPABILITIES] = carry_out_get_capabilities,
 	[PROTO_METHOD_GET_INFO] = carry_out_get_info,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = carry_out_get_interface_description,
 };

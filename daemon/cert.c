@@ -3,23 +3,59 @@
 
 #include "proto/util.h"
 
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-void cert_subject(char *to, size_t size, const X509 *cert)
+static void name_text(char *to, size_t size, const X509_NAME *name)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *text = NULL;
 
 	/* UTF-8 as it is: proto_escape() deals with what is not. */
-	if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0,
+	if (bio && X509_NAME_print_ex(bio, name, 0,
 				      XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0 &&
 	    BIO_write(bio, "", 1) == 1)
 		BIO_get_mem_data(bio, &text);
 	proto_escape(to, size, text ? text : "");
 	BIO_free(bio);
+}
+
+void cert_subject(char *to, size_t size, const X509 *cert)
+{
+	name_text(to, size, X509_get_subject_name(cert));
+}
+
+void cert_issuer(char *to, size_t size, const X509 *cert)
+{
+	name_text(to, size, X509_get_issuer_name(cert));
+}
+
+void cert_time(char to[static 32], const ASN1_TIME *time)
+{
+	struct tm tm;
+
+	if (!ASN1_TIME_to_tm(time, &tm) || !strftime(to, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		*to = '\0';
+}
+
+void cert_key(char *to, size_t size, const X509 *cert)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+	const char *type = key ? EVP_PKEY_get0_type_name(key) : NULL;
+	char group[32];
+
+	if (!type)
+		snprintf(to, size, "unreadable");
+	else if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1)
+		snprintf(to, size, "%s %s", type, group);
+	else if (strncmp(type, "RSA", 3) == 0)
+		snprintf(to, size, "%s %d", type, EVP_PKEY_get_bits(key));
+	else
+		snprintf(to, size, "%s", type);
 }
 
 bool cert_digest(const X509 *cert, enum proto_pin_kind kind, uint8_t sha256[static 32])
@@ -35,6 +71,18 @@ bool cert_digest(const X509 *cert, enum proto_pin_kind kind, uint8_t sha256[stat
 	OPENSSL_free(der);
 	return ok;
 }
+
+void cert_hash(char to[static 65], const X509 *cert, enum proto_pin_kind kind)
+{
+	uint8_t sha256[32];
+
+	*to = '\0';
+	if (cert_digest(cert, kind, sha256))
+		for (size_t i = 0; i < sizeof(sha256); i++)
+			sprintf(to + 2 * i, "%02x", sha256[i]);
+}
+
+/* --- subjectAltName */
 
 /* GeneralNames ::= SEQUENCE OF GeneralName (RFC 5280, 4.2.1.6) */
 static size_t names_in(const unsigned char *der, long size)
@@ -63,6 +111,59 @@ size_t cert_count_names(const X509 *cert)
 	}
 	return n;
 }
+
+#define NAME_TEXT_MAX 256
+
+/* A NUL in it must not end it: who reads it would take it for another name. */
+static bool dns_text(char to[static NAME_TEXT_MAX], const uint8_t *bytes, int n)
+{
+	char text[4 * NAME_TEXT_MAX + 1] = "";
+	size_t length = 0;
+
+	for (int i = 0; i < n && i < NAME_TEXT_MAX; i++)
+		length += (size_t)sprintf(text + length, bytes[i] ? "%c" : "\\x00", bytes[i]);
+	proto_escape(to, NAME_TEXT_MAX, text);
+	return true;
+}
+
+static bool address_text(char to[static NAME_TEXT_MAX], const uint8_t *bytes, int n)
+{
+	return (n == 4 || n == 16) &&
+	       inet_ntop(n == 4 ? AF_INET : AF_INET6, bytes, to, NAME_TEXT_MAX);
+}
+
+/* False: it is of another kind. */
+static bool general_name_text(char to[static NAME_TEXT_MAX], const GENERAL_NAME *name)
+{
+	int type;
+	const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &type);
+
+	if (type == GEN_DNS)
+		return dns_text(to, ASN1_STRING_get0_data(value), ASN1_STRING_length(value));
+	return type == GEN_IPADD &&
+	       address_text(to, ASN1_STRING_get0_data(value), ASN1_STRING_length(value));
+}
+
+bool cert_names(struct proto_strings *names, const X509 *cert)
+{
+	GENERAL_NAMES *all = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	char text[NAME_TEXT_MAX];
+	bool enough = true;
+
+	names->items = calloc(PROTO_CERT_NAMES_MAX, sizeof(*names->items));
+	enough = names->items;
+	for (int i = 0; enough && i < sk_GENERAL_NAME_num(all) && names->n < PROTO_CERT_NAMES_MAX; i++) {
+		if (!general_name_text(text, sk_GENERAL_NAME_value(all, i)))
+			continue;
+		names->items[names->n] = strdup(text);
+		enough = names->items[names->n];
+		names->n += enough;
+	}
+	GENERAL_NAMES_free(all);
+	return enough;
+}
+
+/* --- errors */
 
 /* OpenSSL has texts for these, and no names. */
 static const char *const error_names[] = {

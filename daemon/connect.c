@@ -1,9 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/connect.h"
 
+#include "daemon/clock.h"
 #include "proto/util.h"
 
 #include <netinet/in.h>
+
+/* --- what is told of it */
+
+static void note_begin(const struct connect_attempt *attempt)
+{
+	const struct connect_race *race = attempt->race;
+
+	if (race->trace)
+		trace_attempt(race->trace, attempt->address, clock_us() - race->began_us);
+}
+
+static void note_end(const struct connect_attempt *attempt, enum proto_attempt_state state,
+		     int sys_errno)
+{
+	const struct connect_race *race = attempt->race;
+
+	if (race->trace)
+		trace_attempt_over(race->trace, (unsigned int)(attempt - race->attempts), state,
+				   sys_errno, clock_us() - race->began_us);
+}
+
+/* --- the race */
 
 static void attempt_close(struct connect_attempt *attempt)
 {
@@ -16,8 +39,11 @@ static void attempt_close(struct connect_attempt *attempt)
 
 void connect_stop(struct connect_race *race)
 {
-	for (unsigned int i = 0; i < race->started; i++)
+	for (unsigned int i = 0; i < race->started; i++) {
+		if (race->attempts[i].fd >= 0)
+			note_end(&race->attempts[i], PROTO_ATTEMPT_ABANDONED, 0);
 		attempt_close(&race->attempts[i]);
+	}
 	if (race->watches)
 		ev_timer_stop(race->watches->loop, &race->delay);
 	close_fd(&race->fd);
@@ -29,6 +55,7 @@ static void attempt_failed(struct connect_attempt *attempt, int sys_errno)
 
 	race->last_errno = sys_errno;
 	race->address = attempt->address;
+	note_end(attempt, PROTO_ATTEMPT_FAILED, sys_errno);
 	attempt_close(attempt);
 	ev_feed_event(race->watches->loop, &race->delay, EV_TIMER);
 }
@@ -38,6 +65,7 @@ static void attempt_won(struct connect_attempt *attempt)
 	struct connect_race *race = attempt->race;
 	int fd = steal_fd(&attempt->fd);
 
+	note_end(attempt, PROTO_ATTEMPT_CONNECTED, 0);
 	watch_stop(&attempt->watch);
 	race->running--;
 	connect_stop(race);
@@ -65,6 +93,7 @@ static void attempt_start(struct connect_attempt *attempt)
 	const struct sockaddr_storage *address = attempt->address;
 	int r;
 
+	note_begin(attempt);
 	attempt->fd =
 		socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (attempt->fd < 0)

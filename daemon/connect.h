@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/address.h"
+#include "daemon/trace.h"
 #include "daemon/watch.h"
 
 /* RFC 8305, section 8: the recommended Connection Attempt Delay. */
@@ -25,6 +26,9 @@ struct connect_race {
 	int fd;		/* the winner's, to be stolen in done; -1: all failed */
 	int last_errno; /* of the attempt that failed last */
 	const struct sockaddr_storage *address; /* the winner's, or that of the last failure */
+	/* For who wants to know of each attempt to set, right after connect_start(); NULL: nobody. */
+	struct proto_trace *trace;
+	uint64_t began_us;	/* from here on its times count */
 	void (*done)(struct connect_race *race);
 };
 

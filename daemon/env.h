@@ -26,6 +26,7 @@ struct env {
 	bool kernel_changed; /* it has refused what it took when it was asked */
 	struct resolver resolver;
 	const struct book *book;
+	bool managed; /* a service manager has started the service */
 	/* NULL, or to be told that the kernel had TLS and has it no more, before any caller is. */
 	void (*on_kernel_lost)(struct env *env);
 };
@@ -39,6 +40,7 @@ struct env_parts {
 	const struct book *book;
 	int nursery;
 	unsigned int workers;	/* that share what there is of everything */
+	bool managed;		/* a service manager has started the service */
 };
 
 /* False after having logged why; env_deinit() is due either way. */

@@ -5,13 +5,6 @@
 #include "daemon/cipher.h"
 
 #include <stdio.h>
-#include <time.h>
-
-static void hex(char *to, const uint8_t *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		sprintf(to + 2 * i, "%02x", bytes[i]);
-}
 
 static void group_name(struct proto_session *session, SSL *ssl)
 {
@@ -29,17 +22,10 @@ static void group_name(struct proto_session *session, SSL *ssl)
 
 static void peer_facts(struct proto_session *session, const X509 *cert)
 {
-	struct tm not_after;
-	uint8_t sha256[32];
-
 	cert_subject(session->peer_subject, sizeof(session->peer_subject), cert);
-	if (cert_digest(cert, PROTO_PIN_CERT, sha256))
-		hex(session->peer_cert_sha256, sha256, sizeof(sha256));
-	if (cert_digest(cert, PROTO_PIN_SPKI, sha256))
-		hex(session->peer_spki_sha256, sha256, sizeof(sha256));
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &not_after))
-		strftime(session->peer_not_after, sizeof(session->peer_not_after),
-			 "%Y-%m-%dT%H:%M:%SZ", &not_after);
+	cert_hash(session->peer_cert_sha256, cert, PROTO_PIN_CERT);
+	cert_hash(session->peer_spki_sha256, cert, PROTO_PIN_SPKI);
+	cert_time(session->peer_not_after, X509_get0_notAfter(cert));
 }
 
 void facts_fill(struct proto_session *session, SSL *ssl)

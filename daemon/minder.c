@@ -142,7 +142,7 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	struct birth birth = {
 		.setup = setup, .kernel = *kernel, .log = household->log,
 		.ledger = household->ledger, .workers = workers, .nursery = household->nursery,
-		.restarts = household->restarts, .kept = minder,
+		.managed = household->managed, .restarts = household->restarts, .kept = minder,
 	};
 
 	if (!minder) {

@@ -21,7 +21,7 @@ struct household {
 	struct log *log;
 	struct ledger *ledger;
 	int nursery;
-	bool restarts;
+	bool managed, restarts;
 };
 
 struct minder {

@@ -66,7 +66,7 @@ static SSL_CTX *new_ctx(void)
 
 	if (!ctx)
 		return NULL;
-	SSL_CTX_set_security_level(ctx, 2);
+	SSL_CTX_set_security_level(ctx, POLICY_SECURITY_LEVEL);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |

@@ -7,6 +7,9 @@
 
 #include <openssl/ssl.h>
 
+/* OpenSSL's, of all sessions: SSL_CTX_set_security_level(3). */
+#define POLICY_SECURITY_LEVEL 2
+
 struct policy {
 	char *name, *groups, *sigalgs;
 	SSL_CTX *ctx;			/* offers what of the policy this kernel takes, if any */

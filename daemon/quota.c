@@ -62,17 +62,29 @@ static enum proto_error take(struct charge *charge, const struct env *env, unsig
 }
 
 /* For longer than a penalty lasts nobody is barred but by a worker that went astray. */
-static enum proto_error check_barred(const struct env *env, unsigned int account,
-				     struct proto_status *status)
+static uint64_t barred_for_us(const struct env *env, unsigned int account)
 {
 	uint64_t until_us = env->book->ledger->accounts[account].barred_until_us, now_us = clock_us();
 	uint64_t most_us = env->config->limits.user_penalty_ms * UINT64_C(1000);
 
-	if (until_us <= now_us || until_us - now_us > most_us)
+	return until_us <= now_us || until_us - now_us > most_us ? 0 : until_us - now_us;
+}
+
+bool quota_barred(const struct env *env, unsigned int account)
+{
+	return barred_for_us(env, account);
+}
+
+static enum proto_error check_barred(const struct env *env, unsigned int account,
+				     struct proto_status *status)
+{
+	uint64_t left_us = barred_for_us(env, account);
+
+	if (!left_us)
 		return PROTO_OK;
 	proto_status_set(status, PROTO_BUSY, PROTO_STAGE_POLICY, 0,
 			 "a worker has crashed at a request of this user: no more for %u s",
-			 (unsigned int)((until_us - now_us) / 1000000 + 1));
+			 (unsigned int)(left_us / 1000000 + 1));
 	status->retry = true;
 	return status->error;
 }

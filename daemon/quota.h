@@ -13,6 +13,9 @@
 enum proto_error quota_admit(struct charge *charge, const struct env *env, unsigned int account,
 			     unsigned int of_user, struct proto_status *status);
 
+/* Whether this user may begin nothing for now, because a worker was lost at a request of his. */
+bool quota_barred(const struct env *env, unsigned int account);
+
 /* For a request that was admitted, and turns out to be under a rule with another number. */
 enum proto_error quota_confirm(const struct env *env, unsigned int account, unsigned int of_user,
 			       struct proto_status *status);

@@ -37,6 +37,7 @@ struct request {
 	struct proto_status status;   /* the outcome */
 	struct proto_session session; /* the facts, if the outcome is PROTO_OK */
 	struct proto_probe probe;     /* and those that a probe has beside them */
+	struct proto_trace *trace;    /* its, from the end of policy on; NULL: not so far, or no probe */
 	void *owner;
 	void (*done)(struct request *request);
 };
@@ -57,6 +58,9 @@ void request_start(struct request *request);
 /* Ends what is under way with BUSY, and done is called within. The service has no more time for it.
  */
 void request_end(struct request *request);
+
+/* After any outcome of a probe: what it has seen on the way; NULL: it did not come to try anything. */
+const struct proto_trace *request_trace(const struct request *request);
 
 /* After the outcome PROTO_OK of a connect, once: the socket, which from here on is the caller's to
  * hand over or to shut down. */

@@ -338,6 +338,7 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 		log_line(log, LOG_ERR, "NOTIFY_SOCKET: %s", strerror(-r));
 	if ((r < 0 && r != -EINVAL) || listening < 0 || !make_household(supervisor, log, managed))
 		return false;
+	supervisor->household.managed = supervisor->notify.fd >= 0;
 	kernel_probe(&kernel);
 	env_log_kernel(&kernel, NULL, log);
 	if (!privileges_drop(log) || !start_nursery(supervisor) || !watch_events(supervisor))

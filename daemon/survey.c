@@ -23,6 +23,16 @@ static bool make_room(struct proto_strings *names)
 	return names->items;
 }
 
+bool survey_list(struct proto_strings *names, const STACK_OF(SSL_CIPHER) *suites)
+{
+	if (!make_room(names))
+		return false;
+	for (int i = 0; i < sk_SSL_CIPHER_num(suites) && i < PROTO_SUITES_MAX; i++)
+		if (!add(names, sk_SSL_CIPHER_value(suites, i)))
+			return false;
+	return true;
+}
+
 static bool list(struct proto_probe *probe, const STACK_OF(SSL_CIPHER) *suites,
 		 const struct kernel *kernel)
 {

@@ -14,6 +14,7 @@ struct tls {
 	struct names *names;
 	struct policy *policies;
 	size_t n_policies;
+	STACK_OF(SSL_CIPHER) *suites;
 };
 
 /* One of the lists of names that a policy or a request has. */
@@ -57,8 +58,27 @@ struct tls *tls_free(struct tls *tls)
 		policy_deinit(&tls->policies[i]);
 	free(tls->policies);
 	names_free(tls->names);
+	sk_SSL_CIPHER_free(tls->suites);
 	free(tls);
 	return NULL;
+}
+
+/* It takes most of a millisecond. */
+const STACK_OF(SSL_CIPHER) *tls_suites(struct tls *tls)
+{
+	SSL_CTX *ctx = tls->suites ? NULL : SSL_CTX_new(TLS_client_method());
+	SSL *ssl = NULL;
+
+	if (ctx) {
+		SSL_CTX_set_security_level(ctx, POLICY_SECURITY_LEVEL);
+		ssl = SSL_new(ctx);
+	}
+	if (ssl)
+		tls->suites = SSL_get1_supported_ciphers(ssl);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	return tls->suites;
 }
 
 /* --- sessions */

@@ -10,6 +10,8 @@
 #include "daemon/kernel.h"
 #include "proto/message.h"
 
+#include <openssl/ssl.h>
+
 struct tls;
 
 /* How much of what request and policy allow: as much as this kernel takes, or all of it. */
@@ -19,6 +21,10 @@ enum tls_offer { TLS_OFFER_KERNEL, TLS_OFFER_ALL };
 struct tls *tls_new(const struct config *config, const struct kernel *kernel, char **message);
 struct tls *tls_free(struct tls *tls);
 DEFINE_CLEANUP(struct tls *, tls_free)
+
+/* What OpenSSL offers of itself at the security level of all policies, found when it is first asked
+ * for; it lives as long as tls. NULL: no memory. */
+const STACK_OF(SSL_CIPHER) *tls_suites(struct tls *tls);
 
 /*
  * A client session that offers what is left, with SNI and ALPN, for the caller to free with

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* Where distributions keep the bundle that "system" means: the first one there counts. */
 static const char *const system_files[] = {
@@ -20,9 +21,16 @@ static const char *const system_files[] = {
 	"/etc/ssl/cert.pem",
 };
 
+struct dates {
+	time_t from, until;
+};
+
 struct store {
 	char *name;
+	char *file;			/* escaped, for it is told; NULL: it has none */
 	X509_STORE *anchors;
+	struct dates *dates;		/* of each anchor */
+	size_t n_dates;
 };
 
 /* A CA text that came with a request. */
@@ -106,9 +114,8 @@ static const char *system_file(void)
  * Whoever brings own CAs, or pins, can do without a bundle of the system's: what is wrong with it
  * is a warning.
  */
-static X509_STORE *system_store(char **message)
+static X509_STORE *system_store(const char *file, char **message)
 {
-	const char *file = system_file();
 	X509_STORE *anchors = file ? load_store(file, message) : NULL;
 
 	if (!file && asprintf(message, "the system has no CA bundle, such as %s: the store "
@@ -117,14 +124,53 @@ static X509_STORE *system_store(char **message)
 	return anchors ? anchors : X509_STORE_new();
 }
 
+/* A path is whatever the administrator's file system takes. */
+static char *escaped(const char *path)
+{
+	size_t size = 4 * strlen(path) + 1;
+	char *text = malloc(size);
+
+	if (text)
+		proto_escape(text, size, path);
+	return text;
+}
+
+static time_t seconds_of(const ASN1_TIME *time)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(time, &tm) ? timegm(&tm) : 0;
+}
+
+/* Once, so that telling of them costs nothing. */
+static bool read_dates(struct store *store)
+{
+	STACK_OF(X509) *all = X509_STORE_get1_all_certs(store->anchors);
+
+	if (!all)
+		return false;
+	store->dates = calloc((size_t)sk_X509_num(all) + 1, sizeof(*store->dates));
+	for (int i = 0; store->dates && i < sk_X509_num(all); i++) {
+		const X509 *cert = sk_X509_value(all, i);
+
+		store->dates[store->n_dates++] = (struct dates){
+			seconds_of(X509_get0_notBefore(cert)), seconds_of(X509_get0_notAfter(cert)),
+		};
+	}
+	sk_X509_pop_free(all, X509_free);
+	return store->dates;
+}
+
 static bool add_store(struct trust *trust, const struct config_store *config, char **message)
 {
 	struct store *store = &trust->stores[trust->n_stores++];
+	const char *file = config->file ? config->file : system_file();
 
 	store->name = strdup(config->name);
+	store->file = file ? escaped(file) : NULL;
 	store->anchors = config->file ? configured_store(config, message)
-				      : system_store(message);
-	return store->name && store->anchors;
+				      : system_store(file, message);
+	return store->name && (store->file || !file) && store->anchors && read_dates(store);
 }
 
 bool trust_check_store(const struct config_store *config, char **message)
@@ -270,6 +316,33 @@ enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted
 	return PROTO_OK;
 }
 
+/* --- what is told of them */
+
+size_t trust_count(const struct trust *trust)
+{
+	return trust->n_stores;
+}
+
+struct proto_store_state trust_state(const struct trust *trust, size_t i)
+{
+	const struct store *store = &trust->stores[i];
+	struct proto_store_state state = { .name = store->name, .file = store->file,
+					   .certificates = (unsigned int)store->n_dates };
+	time_t now = time(NULL), last = 0;
+	struct tm tm;
+
+	for (size_t n = 0; n < store->n_dates; n++) {
+		const struct dates *dates = &store->dates[n];
+
+		state.valid += dates->from <= now && now <= dates->until;
+		if (n == 0 || dates->until > last)
+			last = dates->until;
+	}
+	if (store->n_dates && gmtime_r(&last, &tm))
+		strftime(state.not_after, sizeof(state.not_after), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return state;
+}
+
 struct trust *trust_free(struct trust *trust)
 {
 	if (!trust)
@@ -278,6 +351,8 @@ struct trust *trust_free(struct trust *trust)
 		forget(trust, &trust->texts[i]);
 	for (size_t i = 0; i < trust->n_stores; i++) {
 		free(trust->stores[i].name);
+		free(trust->stores[i].file);
+		free(trust->stores[i].dates);
 		X509_STORE_free(trust->stores[i].anchors);
 	}
 	free(trust->stores);

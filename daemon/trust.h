@@ -6,7 +6,7 @@
 #pragma once
 
 #include "daemon/config.h"
-#include "proto/message.h"
+#include "proto/report.h"
 
 #include <openssl/x509.h>
 
@@ -28,6 +28,10 @@ struct trust;
  * good, it is empty: then trust_new() succeeds, and *message is a warning to log.
  */
 struct trust *trust_new(const struct config *config, char **message);
+/* How many stores there are, and the state of one of them as of now. What it points to lives as long
+ * as trust does. */
+size_t trust_count(const struct trust *trust);
+struct proto_store_state trust_state(const struct trust *trust, size_t i);
 struct trust *trust_free(struct trust *trust);
 DEFINE_CLEANUP(struct trust *, trust_free)
 

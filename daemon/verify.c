@@ -2,6 +2,7 @@
 #include "daemon/verify.h"
 
 #include "daemon/cert.h"
+#include "daemon/trace.h"
 #include "proto/util.h"
 
 #include <arpa/inet.h>
@@ -54,6 +55,8 @@ static bool reject(struct verify *verify, X509_STORE_CTX *ctx, int code, bool to
 		cert_error_name(verify->status->x509, sizeof(verify->status->x509), code);
 	X509_STORE_CTX_set_error(ctx, code);
 	verify->rejected = true;
+	verify->culprit = cert;
+	verify->problem = code;
 	return false;
 }
 
@@ -148,21 +151,44 @@ static bool check_chain(struct verify *verify, X509_STORE_CTX *ctx)
 }
 
 /* In this order: what is cheap, and keeps what follows cheap, first. */
-static int on_certificates(X509_STORE_CTX *ctx, void *arg)
+static bool judge(struct verify *verify, X509_STORE_CTX *ctx)
 {
 	static bool (*const checks[])(struct verify *verify, X509_STORE_CTX *ctx) = {
 		check_limits, check_own_key, check_pins, check_dates, check_chain,
 	};
+
+	for (size_t i = 0; i < array_size(checks); i++)
+		if (!checks[i](verify, ctx))
+			return false;
+	return true;
+}
+
+/* Whatever the verdict is. False: no memory; then it does not count. */
+static bool tell_chain(struct verify *verify, X509_STORE_CTX *ctx)
+{
+	if (!verify->trace || trace_chain(verify->trace, X509_STORE_CTX_get0_untrusted(ctx),
+					  verify->culprit, verify->problem))
+		return true;
+	proto_status_set(verify->status, PROTO_INTERNAL_ERROR, PROTO_STAGE_HANDSHAKE, ENOMEM,
+			 "out of memory");
+	X509_STORE_CTX_set_error(ctx, X509_V_ERR_OUT_OF_MEM);
+	verify->rejected = true;
+	return false;
+}
+
+static int on_certificates(X509_STORE_CTX *ctx, void *arg)
+{
 	SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct verify *verify = ssl ? SSL_get_app_data(ssl) : NULL;
+	bool good;
 
 	(void)arg;
 	X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNSPECIFIED);
 	if (!verify)
 		return 0;
-	for (size_t i = 0; i < array_size(checks); i++)
-		if (!checks[i](verify, ctx))
-			return 0;
+	good = judge(verify, ctx);
+	if (!tell_chain(verify, ctx) || !good)
+		return 0;
 	X509_STORE_CTX_set_error(ctx, X509_V_OK);
 	verify->accepted = true;
 	return 1;

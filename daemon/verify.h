@@ -24,6 +24,10 @@ struct verify {
 	bool accepted;			/* the verdict was yes; without it no session stands */
 	bool rejected;			/* it was no, and status says why */
 	struct proto_status *status;	/* borrowed */
+	/* For who wants to know of the certificates to set, after verify_init(); NULL: nobody. */
+	struct proto_trace *trace;
+	const X509 *culprit;		/* with which it is wrong; gone with the verdict */
+	int problem;			/* what, OpenSSL's number */
 };
 
 /*

@@ -172,7 +172,7 @@ static bool begin(struct worker *worker, const struct birth *birth)
 	const struct env_parts parts = {
 		.config = birth->setup->config, .trust = birth->setup->trust,
 		.kernel = birth->kernel, .log = birth->log, .book = &worker->book,
-		.nursery = birth->nursery, .workers = birth->workers,
+		.nursery = birth->nursery, .workers = birth->workers, .managed = birth->managed,
 	};
 	struct ev_loop *loop;
 

@@ -36,6 +36,7 @@ struct birth {
 	unsigned int workers;	/* of its generation */
 	int nursery;
 	int channel;
+	bool managed;		/* a service manager has started the service */
 	bool restarts;		/* the service manager restarts a service that has ended */
 	const void *kept;	/* the supervisor's side of it: no use here, but whoever looks for
 				 * leaks is to find it */

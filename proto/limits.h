@@ -48,6 +48,9 @@
 #define PROTO_ALPN_MAX 16
 #define PROTO_ALPN_NAME_MAX 255
 
+/* Names of a certificate in a probe's trace. One with more is told of in part: 32 say whose it is. */
+#define PROTO_CERT_NAMES_MAX 32
+
 /* The whole request, in milliseconds. */
 #define PROTO_TIMEOUT_MIN_MS 1
 #define PROTO_TIMEOUT_MAX_MS 120000

@@ -26,7 +26,7 @@ struct played_stage {
 	void *arg;
 };
 
-enum refusal { NOTHING, OF_TLS, OF_TRUST, OF_KERNEL, OF_ATTACH, OF_START, OF_KEYS, OF_PREPARE,
+enum refusal { NOTHING, OF_TLS, OF_TRUST, OF_KERNEL, OF_ATTACH, OF_START, OF_START_NAME, OF_KEYS, OF_PREPARE,
 	       OF_INSTALL };
 
 static struct {
@@ -51,6 +51,7 @@ static struct {
 	unsigned int attaches, keys, installs;	/* touches of the door to the kernel */
 	unsigned int offers[2];		/* by enum tls_offer */
 	unsigned int farewells;
+	unsigned int traces;		/* stages that are to tell what they see */
 	const char *obstacle;		/* to the kernel's taking over */
 } play;
 
@@ -151,6 +152,11 @@ struct tls *tls_free(struct tls *tls)
 	return NULL;
 }
 
+const STACK_OF(SSL_CIPHER) *tls_suites(struct tls *tls)
+{
+	return SSL_CTX_get_ciphers(play.ctx);
+}
+
 static inline void be_busy(unsigned int ms)
 {
 	uint64_t end = clock_us() + ms * UINT64_C(1000);
@@ -193,6 +199,17 @@ enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted
 	assert_non_null(*store);
 	play.live_stores++;
 	return PROTO_OK;
+}
+
+size_t trust_count(const struct trust *trust)
+{
+	return 1;
+}
+
+struct proto_store_state trust_state(const struct trust *trust, size_t i)
+{
+	assert_int_equal(i, 0);
+	return (struct proto_store_state){ .name = "played", .certificates = 2, .valid = 1 };
 }
 
 /* --- resolve */
@@ -250,6 +267,9 @@ static inline void on_connect(EV_P_ ev_timer *timer, int events)
 
 	stage_end(stage);
 	race->address = &race->addresses->items[0];
+	play.traces += race->trace != NULL;
+	if (race->trace)
+		trace_attempt(race->trace, race->address, 1);
 	if (stage_fails(stage)) {
 		race->last_errno = ECONNREFUSED;
 	} else {
@@ -321,6 +341,7 @@ static inline void on_handshake(EV_P_ ev_timer *timer, int events)
 	enum proto_error error = PROTO_OK;
 
 	stage_end(stage);
+	play.traces += handshake->verify.trace != NULL;
 	if (stage_fails(stage))
 		error = play_refusal(handshake->status, PROTO_HANDSHAKE_FAILED,
 				     PROTO_STAGE_HANDSHAKE, 0);
@@ -340,6 +361,8 @@ enum proto_error handshake_start(struct handshake *handshake, struct watch_set *
 		.watches = watches, .ssl = ssl, .wanted = wanted, .status = status, .done = done,
 		.verify = { .anchors = anchors },
 	};
+	if (play.refusal == OF_START_NAME)
+		return proto_status_invalid(status, "host", "played");
 	if (play.refusal == OF_START)
 		return play_refusal(status, PROTO_INTERNAL_ERROR, PROTO_STAGE_HANDSHAKE, ENOMEM);
 	stage_start(&play.handshake, handshake, on_handshake);
@@ -419,7 +442,7 @@ static inline void play_clear(void)
 	play.leaves = STAYS;
 	play.cipher_errno = play.attach_errno = play.gai_error = play.sys_errno = 0;
 	play.lost = false;
-	play.busy_ms = play.probes = play.attaches = play.keys = play.installs = play.farewells = 0;
+	play.traces = play.busy_ms = play.probes = play.attaches = play.keys = play.installs = play.farewells = 0;
 	play.offers[TLS_OFFER_KERNEL] = play.offers[TLS_OFFER_ALL] = 0;
 	play.obstacle = NULL;
 }

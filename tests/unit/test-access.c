@@ -366,6 +366,77 @@ static void test_filter(void **state)
 	assert_non_null(strstr(status.message, "mixed.test, at 127.0.0.1, port 443"));
 }
 
+/* --- what is told of the rules */
+
+static void expect_survey(const char *config, const struct asking *asking, bool allowed,
+			  bool verify_none, const char *rules)
+{
+	_cleanup_(loaded_deinit) struct loaded loaded = load(config);
+	gid_t groups[] = { 77, asking->group };
+	const struct credentials caller = {
+		.uid = asking->uid, .gid = asking->gid, .groups = groups,
+		.n_groups = asking->group ? 2 : 0, .namespace = asking->namespace,
+	};
+	struct proto_capabilities told = { .managed = false };
+	char text[256] = "";
+
+	assert_string_equal(loaded.errors, "");
+	assert_true(access_survey(loaded.config, &caller, &told.caller));
+	for (size_t i = 0; i < told.caller.rules.n; i++)
+		sprintf(text + strlen(text), "%s%s", i ? " " : "", told.caller.rules.items[i]);
+	if (strcmp(text, rules) || told.caller.allowed != allowed ||
+	    told.caller.verify_none != verify_none)
+		fail_msg("%s: [%s] %d %d", config, text, told.caller.allowed,
+			 told.caller.verify_none);
+	proto_capabilities_deinit(&told);
+}
+
+#define FOR_1000 "[Access mine]\nUsers=1000\nPorts=443\n"
+#define FOR_2000 "[Access his]\nUsers=2000\n"
+#define FOR_GROUP "[Access group]\nGroups=50\nHosts=*.test\nAllowVerifyNone=yes\n"
+#define DENY_SOME "[Access no]\nAction=deny\nPorts=25\n"
+#define DENY_ALL "[Access never]\nAction=deny\n"
+#define FOR_ALL "[Access all]\n"
+#define FROM_ANYWHERE "[Access anywhere]\nAnyNamespace=yes\nAddresses=192.0.2.0/24\n"
+
+static void test_survey(void **state)
+{
+	static const struct {
+		const char *config;
+		struct asking who;
+		bool allowed, verify_none;
+		const char *rules;
+	} surveys[] = {
+		{ "", { .uid = 1000 }, true, false, "" },
+		{ "", { .uid = 1000, .namespace = NAMESPACE_OTHER }, false, false, "" },
+		{ "", { .uid = 1000, .namespace = NAMESPACE_UNKNOWN }, false, false, "" },
+		{ FOR_1000 FOR_2000, { .uid = 1000 }, true, false, "mine" },
+		{ FOR_1000 FOR_2000, { .uid = 2000 }, true, false, "his" },
+		{ FOR_1000 FOR_2000, { .uid = 3000 }, false, false, "" },
+		{ FOR_1000 FOR_GROUP, { .uid = 1000, .group = 50 }, true, true, "mine group" },
+		{ FOR_1000 FOR_GROUP, { .uid = 3000, .gid = 50 }, true, true, "group" },
+		{ FOR_1000 FOR_GROUP, { .uid = 1000, .namespace = NAMESPACE_OTHER }, false, false,
+		  "" },
+		{ FOR_1000 FROM_ANYWHERE, { .uid = 1000, .namespace = NAMESPACE_OTHER }, true, false,
+		  "anywhere" },
+		{ DENY_SOME FOR_1000, { .uid = 1000 }, true, false, "mine" },
+		/* Behind a rule for everything nothing counts. */
+		{ FOR_1000 DENY_ALL FOR_ALL, { .uid = 1000 }, true, false, "mine" },
+		{ DENY_ALL FOR_1000, { .uid = 1000 }, false, false, "" },
+		{ FOR_ALL FOR_GROUP, { .uid = 1000, .gid = 50 }, true, false, "all" },
+		{ FOR_2000 FOR_GROUP FOR_ALL, { .uid = 2000, .gid = 50 }, true, false, "his" },
+		/* Whoever comes from elsewhere is denied by all that denies, and allowed by few. */
+		{ DENY_ALL FROM_ANYWHERE, { .uid = 1000, .namespace = NAMESPACE_OTHER }, false, false,
+		  "" },
+		{ FOR_ALL FROM_ANYWHERE, { .uid = 1000, .namespace = NAMESPACE_OTHER }, true, false,
+		  "anywhere" },
+	};
+
+	for (size_t i = 0; i < array_size(surveys); i++)
+		expect_survey(surveys[i].config, &surveys[i].who, surveys[i].allowed, surveys[i].verify_none,
+			      surveys[i].rules);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_survey),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

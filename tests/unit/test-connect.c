@@ -309,6 +309,82 @@ static void test_no_descriptor_left(void **state)
 	course_deinit(&course);
 }
 
+/* --- what is told of it */
+
+static enum proto_attempt_state state_of(char letter)
+{
+	return letter == 'a' ? PROTO_ATTEMPT_ABANDONED :
+	       letter == 'f' ? PROTO_ATTEMPT_FAILED : PROTO_ATTEMPT_CONNECTED;
+}
+
+/* states: a letter for what became of each attempt. */
+static void expect_told(const struct course *course, const char *kinds,
+			const struct proto_trace *trace, const char *states)
+{
+	const struct proto_attempt *attempts = trace->attempts.items;
+	uint64_t before = 0, whole = clock_us() - course->began_us;
+	char address[ADDRESS_TEXT_MAX];
+
+	assert_int_equal(trace->attempts.n, strlen(states));
+	for (size_t i = 0; i < trace->attempts.n; i++) {
+		address_format(address, &course->addresses.items[i]);
+		assert_string_equal(attempts[i].address, address);
+		assert_int_equal(attempts[i].state, state_of(states[i]));
+		assert_int_equal(attempts[i].sys_errno, states[i] == 'f' ? ECONNREFUSED : 0);
+		assert_true(attempts[i].begun >= before);
+		before = attempts[i].begun;
+		assert_true(attempts[i].begun + attempts[i].took <= whole);
+		if (kinds[i] == 'b')
+			assert_true(attempts[i].took >= 240000);
+	}
+}
+
+static void test_a_race_is_told(void **state)
+{
+	static const struct {
+		const char *kinds, *states;
+	} rows[] = {
+		{ "g", "c" }, { "rrg", "ffc" }, { "bg", "ac" }, { "rbg", "fac" }, { "rbrg", "fafc" },
+		{ "bbgg", "aac" }, { "rrr", "fff" },
+	};
+
+	for (size_t i = 0; i < array_size(rows); i++) {
+		struct proto_trace trace = { 0 };
+		struct course course;
+
+		assert_true(trace_begin(&trace));
+		course_init(&course);
+		course_start(&course, rows[i].kinds);
+		course.race.trace = &trace;
+		course.race.began_us = course.began_us;
+		run_to_done(&course);
+		/* Ending it once more changes nothing. */
+		connect_stop(&course.race);
+		expect_told(&course, rows[i].kinds, &trace, rows[i].states);
+		course_deinit(&course);
+		proto_trace_deinit(&trace);
+	}
+}
+
+/* A deadline ends it. */
+static void test_a_stop_is_told(void **state)
+{
+	struct proto_trace trace = { 0 };
+	struct course course;
+
+	assert_true(trace_begin(&trace));
+	course_init(&course);
+	course_start(&course, "rb");
+	course.race.trace = &trace;
+	course.race.began_us = course.began_us;
+	run_for(course.loop, 0.25);
+	assert_false(course.done);
+	connect_stop(&course.race);
+	expect_told(&course, "rb", &trace, "fa");
+	course_deinit(&course);
+	proto_trace_deinit(&trace);
+}
+
 /* --- stopping */
 
 static void test_stop_at_any_turn(void **state)
@@ -415,6 +491,8 @@ static void test_eight_that_never_answer(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_race_is_told),
+		cmocka_unit_test(test_a_stop_is_told),
 		cmocka_unit_test(test_races),
 		cmocka_unit_test(test_losers),
 		cmocka_unit_test(test_first_attempt_is_late),

@@ -45,6 +45,26 @@ static const struct {
 	{ FAILS_LATER, NOTHING, "io.ktlsd.HandshakeFailed" },
 };
 
+/* How far it came is told of a probe that came to try something, and of no connect. */
+static void test_trace_of_a_failure(void **state)
+{
+	for (size_t i = 0; i < 2 * array_size(failures); i++) {
+		struct scene *scene = scene_new();
+		bool probes = i % 2;
+		const char *text;
+
+		play.handshake.how = failures[i / 2].handshake;
+		play.refusal = failures[i / 2].refusal;
+		caller_send(&scene->caller, probes ? PROBE("") : CONNECT);
+		text = caller_receive(&scene->caller);
+		assert_non_null(strstr(text, failures[i / 2].error));
+		assert_int_equal(strstr(text, "\"trace\":{\"attempts\":[{\"address\":\"127.0.0.1:") != NULL,
+				 probes && play.refusal == NOTHING);
+		assert_int_equal(strstr(text, "\"trace\"") != NULL, probes && play.refusal == NOTHING);
+		scene_free(scene);
+	}
+}
+
 static void test_failures(void **state)
 {
 	for (size_t i = 0; i < array_size(failures); i++) {
@@ -133,6 +153,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reply),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_trace_of_a_failure),
 		cmocka_unit_test(test_no_reply_is_wanted),
 		cmocka_unit_test(test_hanging_up_cancels),
 		cmocka_unit_test(test_the_log_says_so),

@@ -103,6 +103,26 @@ static const struct failure {
 	{ LATER, LATER, LATER, 0, PROTO_OK, PROTO_STAGE_NONE },
 };
 
+/* How far it came is told: nothing of one that did not come to try anything. */
+static void expect_trace(const struct run *run, const struct failure *failure)
+{
+	const struct proto_trace *trace = request_trace(run->request);
+	const struct proto_timings *timings;
+	bool connects = failure->stage == PROTO_STAGE_CONNECT && failure->connect != NEVER;
+	bool connected = failure->stage == PROTO_STAGE_HANDSHAKE || failure->error == PROTO_OK;
+
+	assert_int_equal(trace != NULL, failure->stage != PROTO_STAGE_POLICY);
+	if (!trace)
+		return;
+	timings = &trace->timings;
+	assert_int_equal(trace->attempts.n, connects || connected);
+	assert_int_equal(timings->connect > 0, connected);
+	assert_int_equal(timings->handshake > 0, failure->error == PROTO_OK);
+	assert_int_equal(timings->install, 0);
+	assert_true(timings->total > 0);
+	assert_true(timings->total >= timings->resolve + timings->connect + timings->handshake);
+}
+
 static void failure_play(const struct failure *failure, struct run *run)
 {
 	play.resolve.how = failure->resolve;
@@ -129,9 +149,42 @@ static void test_every_end(void **state)
 		assert_int_equal(run.status.stage, failure->stage);
 		/* To a peer that was not verified there is nothing to say. */
 		assert_int_equal(play.farewells, failure->error == PROTO_OK);
+		if (run.request)
+			expect_trace(&run, failure);
 		probe_deinit(&run);
 		assert_int_equal(run.n_done, 1);
 	}
+}
+
+static void test_both_stages_tell(void **state)
+{
+	struct run run;
+
+	for (enum request_aim aim = REQUEST_CONNECT; aim <= REQUEST_PROBE; aim++) {
+		probe_init(&run);
+		run.aim = aim;
+		run.take = false;
+		run_to_done(&run, "host.example");
+		assert_int_equal(run.status.error, PROTO_OK);
+		assert_int_equal(play.traces, aim == REQUEST_PROBE ? 2 : 0);
+		assert_int_equal(request_trace(run.request) != NULL, aim == REQUEST_PROBE);
+		run.request = request_free(run.request);
+		run_deinit(&run);
+	}
+}
+
+/* That a certificate cannot be checked for a host is seen late. */
+static void test_a_parameter_that_is_wrong(void **state)
+{
+	struct run run;
+
+	probe_init(&run);
+	play.refusal = OF_START_NAME;
+	run_to_done(&run, "host.example");
+	assert_int_equal(run.status.error, PROTO_INVALID_PARAMETER);
+	assert_int_equal(play.handshake.starts, 0);
+	assert_null(request_trace(run.request));
+	probe_deinit(&run);
 }
 
 static void test_cancelled_at_every_turn(void **state)
@@ -177,6 +230,8 @@ int main(void)
 		cmocka_unit_test(test_a_kernel_without_tls),
 		cmocka_unit_test(test_nothing_is_asked_of_the_kernel),
 		cmocka_unit_test(test_every_end),
+		cmocka_unit_test(test_both_stages_tell),
+		cmocka_unit_test(test_a_parameter_that_is_wrong),
 		cmocka_unit_test(test_cancelled_at_every_turn),
 		cmocka_unit_test(test_no_memory_for_the_lists),
 	};

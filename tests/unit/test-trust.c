@@ -3,6 +3,7 @@
 /* link: -Wl,--wrap=access */
 #include "tests/unit/x509.h"
 
+#include "daemon/cert.h"
 #include "daemon/trust.h"
 
 #include <stdio.h>
@@ -493,6 +494,72 @@ static void test_bundle_of_the_system(void **state)
 	no_bundles = false;
 }
 
+/* --- what is told of the stores */
+
+static void expect_state(const char *path, const char *file, unsigned int certificates,
+			 unsigned int valid, const X509 *last)
+{
+	_cleanup_free_ char *message = NULL;
+	_cleanup_(trust_freep) struct trust *trust = trust_with(path, &message);
+	struct proto_store_state told;
+	char date[32] = "";
+
+	assert_non_null(trust);
+	assert_int_equal(trust_count(trust), 1);
+	told = trust_state(trust, 0);
+	assert_string_equal(told.name, "system");
+	if (file)
+		assert_string_equal(told.file, file);
+	else
+		assert_null(told.file);
+	assert_int_equal(told.certificates, certificates);
+	assert_int_equal(told.valid, valid);
+	if (last)
+		cert_time(date, X509_get0_notAfter(last));
+	assert_string_equal(told.not_after, date);
+}
+
+static void test_states(void **state)
+{
+	_identity_ expired = make(.cn = "expired", .ca = true, .from = -3 * DAY, .until = -DAY);
+	_identity_ future = make(.cn = "future", .ca = true, .from = DAY, .until = 5 * DAY);
+	char *text = pem_append(pem_append(pem_of(&expired), future.cert), ca.cert);
+	char *old = pem_of(&expired);
+	_file_ mixed = write_file("mixed", text, strlen(text));
+	_file_ late = write_file("late", old, strlen(old));
+
+	expect_state(mixed, mixed, 3, 1, future.cert);
+	expect_state(late, late, 1, 0, expired.cert);
+	free(text);
+	free(old);
+}
+
+/* A path is no text. */
+static void test_state_of_a_strange_path(void **state)
+{
+	_file_ path = write_file("a\xff\"\n", ca_text, strlen(ca_text));
+	_cleanup_free_ char *escaped = NULL;
+
+	assert_true(asprintf(&escaped, "%s/a\\xff\"\\x0a", directory) > 0);
+	expect_state(path, escaped, 1, 1, ca.cert);
+}
+
+static void test_state_of_the_system(void **state)
+{
+	static const char usual[] = "/etc/ssl/certs/ca-certificates.crt";
+	_cleanup_free_ char *message = NULL;
+	_cleanup_(trust_freep) struct trust *trust = trust_with(NULL, &message);
+	bool there = access(usual, R_OK) == 0;
+	struct proto_store_state told = trust_state(trust, 0);
+
+	assert_int_equal(told.file && strcmp(told.file, usual) == 0, there);
+	assert_int_equal(told.certificates > 0, there);
+	assert_true(told.certificates >= told.valid);
+	no_bundles = true;
+	expect_state(NULL, NULL, 0, 0, NULL);
+	no_bundles = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,6 +577,9 @@ int main(void)
 		cmocka_unit_test(test_files_that_are_no_stores),
 		cmocka_unit_test(test_several_stores),
 		cmocka_unit_test(test_bundle_of_the_system),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_state_of_a_strange_path),
+		cmocka_unit_test(test_state_of_the_system),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

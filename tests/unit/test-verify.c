@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=cert_names */
 #include "tests/unit/pipe.h"
 
 #include "daemon/cert.h"
+#include "daemon/trace.h"
 #include "daemon/verify.h"
 
+#include <errno.h>
 #include <stdio.h>
+
+static bool no_names;
+
+bool __real_cert_names(struct proto_strings *names, const X509 *cert);
+bool __wrap_cert_names(struct proto_strings *names, const X509 *cert);
+bool __wrap_cert_names(struct proto_strings *names, const X509 *cert)
+{
+	return !no_names && __real_cert_names(names, cert);
+}
 
 /* A chain of everything that can be wrong, made once. */
 static struct {
@@ -60,7 +72,11 @@ struct outcome {
 	struct proto_status status;
 	char by[24];
 	long x509;
+	struct proto_trace trace;
 };
+
+/* Whether a run is one of a probe's. */
+static bool trace_wanted;
 
 /* The server sends leaf, and then n others. */
 static void run_chain(struct outcome *outcome, const struct proto_connect *wanted,
@@ -81,6 +97,10 @@ static void run_chain(struct outcome *outcome, const struct proto_connect *wante
 	*outcome = (struct outcome){ .finished = false };
 	assert_int_equal(verify_init(&outcome->verify, ssl, wanted, anchors, &outcome->status),
 			 PROTO_OK);
+	if (trace_wanted) {
+		assert_true(trace_begin(&outcome->trace));
+		outcome->verify.trace = &outcome->trace;
+	}
 	ends_init(&ends, ssl, SSL_new(server));
 	outcome->finished = shake(&ends);
 	outcome->x509 = SSL_get_verify_result(ssl);
@@ -271,6 +291,110 @@ static void test_signature_that_is_wrong(void **state)
 
 	run(&outcome, &wanted, &false_root, &pki.good);
 	check_rejected(&outcome, "X509_V_ERR_CERT_SIGNATURE_FAILURE", "CN=good");
+}
+
+/* --- what is told of it */
+
+static void pin(struct proto_connect *wanted, enum proto_pin_kind kind, const struct identity *id);
+
+#define NO_CULPRIT 9
+
+static void expect_told(struct outcome *outcome, size_t n, size_t culprit, const char *problem)
+{
+	const struct proto_certificate *certs = outcome->trace.chain.items;
+
+	assert_int_equal(outcome->trace.chain.n, n);
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(certs[i].problem, i == culprit ? problem : "");
+	proto_trace_deinit(&outcome->trace);
+}
+
+/* The chain as it was sent, and at the right place what is wrong in it: whatever the verdict. */
+static void test_told(void **state)
+{
+	_identity_ late = make(.cn = "late", .ca = true, .issuer = &pki.root,
+			       .from = -2 * DAY, .until = -DAY);
+	_identity_ by_late = make(.cn = "by late", .names = "DNS:host.example", .issuer = &late);
+	_identity_ late_root = make(.cn = "late root", .ca = true, .from = -2 * DAY, .until = -DAY);
+	_identity_ by_late_root = make(.cn = "by late root", .names = "DNS:host.example",
+				       .issuer = &late_root);
+	_identity_ false_root = make(.cn = "root", .ca = true);
+	const struct {
+		const char *host;
+		enum proto_verify verify;
+		const struct identity *anchor, *leaf, *sent, *pinned;
+		size_t culprit;
+		const char *problem;
+	} rows[] = {
+		{ "host.example", PROTO_VERIFY_FULL, &pki.root, &pki.by_intermediate, &pki.intermediate,
+		  NULL, NO_CULPRIT, NULL },
+		{ "host.example", PROTO_VERIFY_NONE, NULL, &pki.expired, NULL, NULL, NO_CULPRIT, NULL },
+		{ "host.example", PROTO_VERIFY_FULL, &pki.root, &by_late, &late, NULL, 1,
+		  "X509_V_ERR_CERT_HAS_EXPIRED" },
+		{ "host.example", PROTO_VERIFY_FULL, &pki.root, &pki.expired, &pki.intermediate, NULL, 0,
+		  "X509_V_ERR_CERT_HAS_EXPIRED" },
+		{ "other.example", PROTO_VERIFY_FULL, &pki.root, &pki.by_intermediate,
+		  &pki.intermediate, NULL, 0, "X509_V_ERR_HOSTNAME_MISMATCH" },
+		{ "192.0.2.2", PROTO_VERIFY_FULL, &pki.root, &pki.address, NULL, NULL, 0,
+		  "X509_V_ERR_IP_ADDRESS_MISMATCH" },
+		{ "host.example", PROTO_VERIFY_FULL, &pki.root, &pki.self_signed, NULL, NULL, 0,
+		  "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT" },
+		{ "host.example", PROTO_VERIFY_FULL, &pki.other_root, &pki.good, &pki.root, NULL, 1,
+		  "X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN" },
+		{ "host.example", PROTO_VERIFY_FULL, &pki.other_root, &pki.by_intermediate,
+		  &pki.intermediate, NULL, 1, "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY" },
+		{ "host.example", PROTO_VERIFY_FULL, &pki.root, &pki.by_intermediate, NULL, NULL, 0,
+		  "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY" },
+		/* Its root is at fault, which it did not send; and then did. */
+		{ "host.example", PROTO_VERIFY_FULL, &late_root, &by_late_root, NULL, NULL, NO_CULPRIT,
+		  NULL },
+		{ "host.example", PROTO_VERIFY_FULL, &late_root, &by_late_root, &late_root, NULL, 1,
+		  "X509_V_ERR_CERT_HAS_EXPIRED" },
+		{ "host.example", PROTO_VERIFY_FULL, &false_root, &pki.good, NULL, NULL, 0,
+		  "X509_V_ERR_CERT_SIGNATURE_FAILURE" },
+		{ "host.example", PROTO_VERIFY_FULL, NULL, &pki.good, &pki.root, &pki.root, 0,
+		  "X509_V_ERR_CERT_REJECTED" },
+		{ "host.example", PROTO_VERIFY_FULL, NULL, &pki.expired, NULL, &pki.expired, 0,
+		  "X509_V_ERR_CERT_HAS_EXPIRED" },
+		{ "host.example", PROTO_VERIFY_NONE, NULL, &pki.weak, NULL, NULL, 0,
+		  "X509_V_ERR_EE_KEY_TOO_SMALL" },
+	};
+	struct outcome outcome;
+
+	trace_wanted = true;
+	for (size_t i = 0; i < array_size(rows); i++) {
+		struct proto_connect wanted = want(rows[i].host, NULL, rows[i].verify);
+
+		if (rows[i].pinned)
+			pin(&wanted, PROTO_PIN_CERT, rows[i].pinned);
+		run_chain(&outcome, &wanted, rows[i].anchor ? store_of(rows[i].anchor) : NULL,
+			  rows[i].leaf, rows[i].sent ? &rows[i].sent->cert : NULL, rows[i].sent != NULL);
+		expect_told(&outcome, 1 + (rows[i].sent != NULL), rows[i].culprit, rows[i].problem);
+	}
+	trace_wanted = false;
+}
+
+/* Without memory to tell of it there is no verdict, not even a good one. */
+static void test_no_memory_to_tell(void **state)
+{
+	static const struct identity *const leaves[] = { &pki.good, &pki.expired };
+	struct proto_connect wanted = want("host.example", NULL, PROTO_VERIFY_FULL);
+	struct outcome outcome;
+
+	trace_wanted = true;
+	for (size_t i = 0; i < array_size(leaves); i++) {
+		no_names = true;
+		run(&outcome, &wanted, &pki.root, leaves[i]);
+		no_names = false;
+		assert_false(outcome.finished);
+		assert_false(outcome.verify.accepted);
+		assert_true(outcome.verify.rejected);
+		assert_int_equal(outcome.status.error, PROTO_INTERNAL_ERROR);
+		assert_int_equal(outcome.status.stage, PROTO_STAGE_HANDSHAKE);
+		assert_int_equal(outcome.status.sys_errno, ENOMEM);
+		proto_trace_deinit(&outcome.trace);
+	}
+	trace_wanted = false;
 }
 
 /* --- pins */
@@ -565,6 +689,8 @@ int main(void)
 		cmocka_unit_test(test_name_with_a_nul),
 		cmocka_unit_test(test_name_constraints),
 		cmocka_unit_test(test_signature_that_is_wrong),
+		cmocka_unit_test(test_told),
+		cmocka_unit_test(test_no_memory_to_tell),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_any_pin_will_do),
 		cmocka_unit_test(test_pins_of_the_wrong_kind),
