@@ -16,6 +16,7 @@ struct trial_door {
 	const char *statistics, *module;
 	/* The layers that there are, by name, with blanks between them. */
 	const char *layers;
+	const char *const *only; /* ciphers to be tried, NULL after the last; NULL: all */
 	int (*connect)(struct loopback *ends, int patience_ms);
 	int (*set)(int fd, int level, int option, const void *value, socklen_t size);
 	ssize_t (*send)(int fd, const void *data, size_t n, int flags);
