@@ -7,12 +7,12 @@ import contextlib
 import errno
 import os
 import socket
-import subprocess
 
 from ktlstest import door, ktls
 from ktlstest.asking import AT_ONCE, ask, check_descriptors, check_gone, check_good, settle, trusting
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected, check_error
+from ktlstest.kmod import hidden, loaded, modules
 from ktlstest.peer import Peer
 from ktlstest.sniff import Sniffer
 from ktlstest.tap import check_equal, check_true, main, test, wait_until
@@ -93,51 +93,26 @@ def success(ktlsd, cipher):
         sniffer.assert_absent(canary)
 
 
-def modules(*words):
-    subprocess.run(["modprobe", *words], check=True)
-
-
-def hide_module(name):
-    """Takes a module out of the kernel and its file out of modprobe's reach; the guest's tree is the guest's own."""
-    modules("-r", name)
-    path = subprocess.run(["modinfo", "-n", name], check=True, capture_output=True, text=True).stdout.strip()
-    empty = "/run/no-module"
-    with open(empty, "wb"):
-        pass
-    subprocess.run(["mount", "--bind", empty, path], check=True)
-    return path
-
-
 @test("the kernel's own gcm module is not to be had")
 def without_gcm(ktlsd):
     """Real, with no door between: TCP_ULP succeeds, TLS_TX would not, and a naive program would now write plain text."""
-    with Daemon() as early:
-        path = hide_module("gcm")
-        canary = os.urandom(16).hex().encode()
-        try:
-            with Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer, Sniffer(peer.port) as sniffer:
-                # This ktlsd was started when gcm was there, and has no reason to ask the kernel again: unlike one that the
-                # door has had refusals for. It offers what is refused only now.
-                reply = ask(early, peer, trust=trusting("ca"))
-                for fd in reply.fds:
-                    os.write(fd, canary)
-                check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="gcm")
-                check_gone(peer)
-                sniffer.assert_absent(canary)
-            with Daemon() as fresh, Peer() as peer:
-                narrow = {"ciphers": "ECDHE-RSA-AES256-GCM-SHA384"}
-                check_error(ask(fresh, peer, trust=trusting("ca"), policy=narrow), "NotOffloadable", "policy")
-                check_equal(peer.connections, [], "connections that the peer saw")
-                with check_connected(ask(fresh, peer, trust=trusting("ca")), cipher="ECDHE-RSA-CHACHA20-POLY1305"):
-                    pass
-        finally:
-            subprocess.run(["umount", path], check=True)
-        modules("gcm")
-
-
-def loaded():
-    with open("/proc/modules", encoding="ascii") as file:
-        return "tls" in [line.split()[0] for line in file]
+    canary = os.urandom(16).hex().encode()
+    with Daemon() as early, hidden("gcm"):
+        with Peer(ciphers="ECDHE-RSA-AES256-GCM-SHA384") as peer, Sniffer(peer.port) as sniffer:
+            # This ktlsd was started when gcm was there, and has no reason to ask the kernel again: unlike one that the
+            # door has had refusals for. It offers what is refused only now.
+            reply = ask(early, peer, trust=trusting("ca"))
+            for fd in reply.fds:
+                os.write(fd, canary)
+            check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="gcm")
+            check_gone(peer)
+            sniffer.assert_absent(canary)
+        with Daemon() as fresh, Peer() as peer:
+            narrow = {"ciphers": "ECDHE-RSA-AES256-GCM-SHA384"}
+            check_error(ask(fresh, peer, trust=trusting("ca"), policy=narrow), "NotOffloadable", "policy")
+            check_equal(peer.connections, [], "connections that the peer saw")
+            with check_connected(ask(fresh, peer, trust=trusting("ca")), cipher="ECDHE-RSA-CHACHA20-POLY1305"):
+                pass
 
 
 @test("tls.ko absent, started without privilege: the error says so, and how to mend it")
@@ -147,7 +122,7 @@ def without_module(ktlsd):
         reply = ask(daemon, peer, trust=trusting("ca"))
         check_error(reply, "KernelTlsUnavailable", "install", errno="ENOENT", text="modprobe tls")
         check_equal(peer.connections, [], "connections that the peer saw")
-        check_true(not loaded(), "tls.ko is still not there")
+        check_true(not loaded("tls"), "tls.ko is still not there")
         # What the text said is done, and no restart is needed.
         modules("tls")
 
@@ -166,7 +141,7 @@ def as_root(ktlsd):
     modules("-r", "tls")
     with Daemon() as daemon, Peer() as peer:
         check_good(ask(daemon, peer, trust=trusting("ca")))
-        check_true(loaded(), "tls.ko is there")
+        check_true(loaded("tls"), "tls.ko is there")
         for pid in daemon.pids():
             rights = daemon.confinement(pid)
             check_equal((rights.uids, rights.gids, rights.groups), ((NOBODY,) * 4, (NOBODY,) * 4, ()),

@@ -62,6 +62,8 @@ PROTO_CIPHERS_MAX 0 at most N bytes each
 PROTO_NAME_MAX 0 given a name, of at most N bytes
 PROTO_NAME_MAX 0 by its name of at most N bytes
 PROTO_SUITES_MAX 0 the first N of them
+PROTO_CERT_NAMES_MAX 0 own certificate, the first N of
+PROTO_SUITES_MAX 0 also; the first N of them
 PROTO_PINS_MAX 0 1 to N, of which one must match
 PROTO_ALPN_MAX 0 1 to N, each of
 PROTO_ALPN_NAME_MAX 0 1 to N bytes, without control

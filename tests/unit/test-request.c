@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* tests: daemon/stages.c */
 /* link: -Wl,--wrap=SSL_free,--wrap=X509_STORE_free,--wrap=socket_prepare_hand_over,--wrap=calloc */
 #include "tests/unit/run.h"
 

@@ -19,6 +19,11 @@ SESSION = {
     "timings": dict,
 }
 PEER = {"subject": str, "certSha256": str, "spkiSha256": str, "notAfter": str}
+CERTIFICATE = {
+    "subject": str, "issuer": str, "names": list, "notBefore": str, "notAfter": str, "key": str,
+    "signature": str, "certSha256": str, "spkiSha256": str, "problem": (str, type(None)),
+}
+ATTEMPT = {"address": str, "state": str, "errno": (str, type(None)), "begun": int, "took": int}
 TIMINGS = ("resolve", "connect", "handshake", "install", "total")
 
 
@@ -85,9 +90,45 @@ def check_probed(reply, **facts):
     session = reply.parameters["session"]
     _check_shape(session, {**SESSION, "kernelCipher": (str, type(None))})
     check_equal(session["timings"]["install"], 0, "microseconds of install")
+    _check_traced(reply.parameters["trace"], session)
     for name, value in facts.items():
         check_equal(session.get(name, reply.parameters.get(name)), value, f"{name} of the probe")
     return session
+
+
+def check_trace(reply, attempts=None, problems=None, stages=()):
+    """What a probe says of its way, beside an error or a session.
+
+    attempts: of each (address, state, errno). problems: of each certificate, without X509_V_ERR_.
+    stages: those that were completed, as far as they have a time.
+    """
+    trace = reply.parameters["trace"]
+    _check_types(trace, {"attempts": list, "chain": list, "timings": dict}, f"trace of {reply}")
+    for attempt in trace["attempts"]:
+        _check_types(attempt, ATTEMPT, "an attempt")
+    for certificate in trace["chain"]:
+        _check_types(certificate, CERTIFICATE, "a certificate")
+    if attempts is not None:
+        check_equal([(one["address"], one["state"], one["errno"]) for one in trace["attempts"]], attempts,
+                    f"attempts of {reply}")
+    if problems is not None:
+        check_equal([one["problem"] for one in trace["chain"]],
+                    [problem and f"X509_V_ERR_{problem}" for problem in problems], f"problems of {reply}")
+    _check_types(trace["timings"], dict.fromkeys(TIMINGS, int), "trace.timings")
+    # Of an address that needs no resolving it may be less than a microsecond.
+    for stage in ("connect", "handshake", "install"):
+        check_equal(trace["timings"][stage] > 0, stage in stages, f"whether {stage} has a time in {reply}")
+    check_between(trace["timings"]["total"], 1, reply.seconds * 1e6, "microseconds of all of it")
+    return trace
+
+
+def _check_traced(trace, session):
+    """Of a success, the trace says the same as the session."""
+    check_equal(trace["timings"], session["timings"], "timings of trace and session")
+    check_equal(trace["attempts"][-1]["address"], session["address"], "the address of the last attempt")
+    check_equal({one["problem"] for one in trace["chain"]}, {None}, "problems of a good chain")
+    for name, value in session["peer"].items():
+        check_equal(trace["chain"][0][name], value, f"{name} in trace and session")
 
 
 def _several(value):

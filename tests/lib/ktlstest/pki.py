@@ -51,6 +51,7 @@ CERTIFICATES = {
     "other-ca": ("ca", "rsa-b", None, YEAR),
     "ec-ca": ("ca", "p256-a", None, YEAR),
     "intermediate": ("ca", "rsa-b", "ca", YEAR),
+    "expired-ca": ("ca", "rsa-b", "ca", (-30, -1)),
     "constrained-ca": ("constrained", "rsa-b", "ca", YEAR),
     "rsa": ("server", "rsa-c", "ca", YEAR),
     "p256": ("server", "p256-b", "ec-ca", YEAR),
@@ -63,6 +64,7 @@ CERTIFICATES = {
     "self-signed": ("server", "rsa-c", None, YEAR),
     "wrong-eku": ("client", "rsa-c", "ca", YEAR),
     "chained": ("server", "rsa-c", "intermediate", YEAR),
+    "by-expired": ("server", "rsa-c", "expired-ca", YEAR),
     "constrained": ("server", "rsa-c", "constrained-ca", YEAR),
     "by-leaf": ("server", "rsa-c", "rsa", YEAR),
     "rsa-1024": ("server", "rsa-1024", "ca", YEAR),
@@ -91,6 +93,7 @@ for _depth in DEPTHS:
 CHAINS = {
     "chained": ["chained", "intermediate"],
     "constrained": ["constrained", "constrained-ca"],
+    "by-expired": ["by-expired", "expired-ca"],
     "by-leaf": ["by-leaf", "rsa"],
     **{f"deep-{n}": [f"deep-{n}"] + [f"deep-{n}-{i}" for i in range(n, 0, -1)] for n in DEPTHS},
 }
