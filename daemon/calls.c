@@ -5,7 +5,7 @@
 #include "daemon/clock.h"
 #include "daemon/quota.h"
 #include "daemon/record.h"
-#include "proto/message.h"
+#include "daemon/stats.h"
 
 static const struct proto_info service_info = {
 	.vendor = "ktlsd",
@@ -76,24 +76,42 @@ static void (*const reply_success[])(struct peer *peer, struct request *request)
 	[REQUEST_PROBE] = reply_probe,
 };
 
-static void tell_outcome(struct peer *peer, bool delivered)
+/* Counted whether or not it is logged, and nothing else is. */
+static void tell_outcome(struct peer *peer, unsigned int ending)
 {
 	const struct env *env = peer->env;
+	const struct request *request = peer->request;
 	struct ledger_account *account = &env->book->ledger->accounts[peer->credentials.account];
 	unsigned long suppressed;
 
 	if (record_allowed(&account->records, clock_us(), env->config->limits.user_records_per_sec,
 			   env->config->limits.user_records_burst, &suppressed))
-		record_request(env->log, peer->credentials.uid, peer->request, delivered,
-			       suppressed);
+		record_request(env->log, peer->credentials.uid, request, ending, suppressed);
+	else
+		tally_suppress(env->tally, env->book->seat);
+	tally_end(env->tally, env->book->seat, request->aim, ending, request->status.stage,
+		  &request->session);
 }
 
 void calls_conclude(struct peer *peer, bool delivered)
 {
 	if (!peer->answered)
 		return;
-	tell_outcome(peer, delivered);
+	tell_outcome(peer, ending_of(peer->request->status.error, delivered));
 	peer->answered = false;
+	peer->request = request_free(peer->request);
+}
+
+void calls_cancel(struct peer *peer)
+{
+	struct request *request = peer->request;
+
+	calls_conclude(peer, false);
+	if (!peer->request)
+		return;
+	request->status.stage = request_stage(request);
+	request->session.timings.total = clock_us() - request->began_us;
+	tell_outcome(peer, ENDING_CANCELLED);
 	peer->request = request_free(peer->request);
 }
 
@@ -119,6 +137,7 @@ static void begin_request(struct peer *peer, struct proto_call *call, enum reque
 		return;
 	}
 	peer->request->aim = aim;
+	tally_begin(peer->env->tally, peer->env->book->seat, aim);
 	request_start(peer->request);
 }
 
@@ -132,15 +151,6 @@ static void carry_out_probe(struct peer *peer, struct proto_call *call)
 	begin_request(peer, call, REQUEST_PROBE);
 }
 
-static void carry_out_later(struct peer *peer, struct proto_call *call)
-{
-	struct proto_status status;
-
-	proto_status_set(&status, PROTO_METHOD_NOT_IMPLEMENTED, PROTO_STAGE_POLICY, 0, NULL);
-	if (!call->oneway)
-		calls_refuse(peer, &status);
-}
-
 static void carry_out_get_capabilities(struct peer *peer, struct proto_call *call)
 {
 	_cleanup_(proto_capabilities_deinit) struct proto_capabilities capabilities = { .managed = false };
@@ -151,6 +161,19 @@ static void carry_out_get_capabilities(struct peer *peer, struct proto_call *cal
 		return;
 	if (capabilities_fill(&capabilities, peer->env, &peer->credentials))
 		text = proto_capabilities_encode(&capabilities, &length);
+	reply(peer, text, length, -1);
+}
+
+static void carry_out_get_status(struct peer *peer, struct proto_call *call)
+{
+	_cleanup_(proto_report_deinit) struct proto_report report = { 0 };
+	char *text = NULL;
+	size_t length;
+
+	if (call->oneway)
+		return;
+	if (stats_report(peer->env, peer->credentials.account, &report))
+		text = proto_report_encode(&report, &length);
 	reply(peer, text, length, -1);
 }
 
@@ -175,11 +198,19 @@ static void carry_out_get_interface_description(struct peer *peer, struct proto_
 static void (*const carry_out[])(struct peer *peer, struct proto_call *call) = {
 	[PROTO_METHOD_CONNECT] = carry_out_connect,
 	[PROTO_METHOD_PROBE] = carry_out_probe,
-	[PROTO_METHOD_GET_STATUS] = carry_out_later,
+	[PROTO_METHOD_GET_STATUS] = carry_out_get_status,
 	[PROTO_METHOD_GET_CAPABILITIES] = carry_out_get_capabilities,
 	[PROTO_METHOD_GET_INFO] = carry_out_get_info,
 	[PROTO_METHOD_GET_INTERFACE_DESCRIPTION] = carry_out_get_interface_description,
 };
+
+/* Nothing of what has come is carried out, and where that can be said it is. */
+static void begin_nothing(struct peer *peer, const struct proto_status *status)
+{
+	tally_refuse(peer->env->tally, peer->env->book->seat);
+	if (status)
+		calls_refuse(peer, status);
+}
 
 void calls_begin(struct peer *peer, const char *text, size_t length)
 {
@@ -191,17 +222,16 @@ void calls_begin(struct peer *peer, const char *text, size_t length)
 		proto_status_invalid(&status, "fileDescriptor",
 				     "no message may carry a descriptor; this one was dropped");
 		peer->last = true;
-		return calls_refuse(peer, &status);
+		return begin_nothing(peer, &status);
 	}
 	switch (proto_call_decode(&call, text, length, &status, &oneway)) {
 	case PROTO_DECODE_OK:
 		return carry_out[call.method](peer, &call);
 	case PROTO_DECODE_REFUSED:
-		if (!oneway)
-			calls_refuse(peer, &status);
-		return;
+		return begin_nothing(peer, oneway ? NULL : &status);
 	case PROTO_DECODE_CLOSE:
 	case PROTO_DECODE_NO_MEMORY:
 		peer->last = true;
+		return begin_nothing(peer, NULL);
 	}
 }

@@ -77,6 +77,7 @@ bool env_init(struct env *env, struct ev_loop *loop, const struct env_parts *par
 		.loop = loop, .config = parts->config, .trust = parts->trust, .log = parts->log,
 		.kernel = parts->kernel, .probed_us = clock_us(), .book = parts->book,
 		.managed = parts->managed,
+		.tally = parts->tally, .loaded = parts->loaded,
 	};
 	turns_init(&env->turns, loop);
 	env->turns.at_work = &env->book->ledger->at_work[env->book->seat];

@@ -8,6 +8,7 @@
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/resolver.h"
+#include "daemon/tally.h"
 #include "daemon/tls.h"
 #include "daemon/trust.h"
 #include "daemon/turns.h"
@@ -27,6 +28,8 @@ struct env {
 	struct resolver resolver;
 	const struct book *book;
 	bool managed; /* a service manager has started the service */
+	struct tally *tally; /* its seat is the book's */
+	time_t loaded;	     /* when the configuration was read */
 	/* NULL, or to be told that the kernel had TLS and has it no more, before any caller is. */
 	void (*on_kernel_lost)(struct env *env);
 };
@@ -38,6 +41,8 @@ struct env_parts {
 	struct kernel kernel;	/* what it was found to take over */
 	struct log *log;
 	const struct book *book;
+	struct tally *tally;
+	time_t loaded;		/* when the configuration was read */
 	int nursery;
 	unsigned int workers;	/* that share what there is of everything */
 	bool managed;		/* a service manager has started the service */

@@ -96,6 +96,17 @@ static unsigned int find(const struct ledger *ledger, uid_t uid, uint64_t now_us
 	return free_one;
 }
 
+/* What the supervisor goes by, and what may be told of it. */
+static void set_connections(struct ledger *ledger, unsigned int account, unsigned int n)
+{
+	struct ledger_user *user = &ledger->users[account];
+
+	ledger->n_connections += n - user->connections;
+	user->connections = n;
+	ledger->accounts[account].connections = n;
+	ledger->shared->connections = ledger->n_connections;
+}
+
 unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us)
 {
 	unsigned int at = find(ledger, uid, now_us);
@@ -110,14 +121,14 @@ unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us)
 		account->records.suppressed = 0;
 		account->barred_until_us = 0;
 	}
-	user->connections++;
+	set_connections(ledger, at, user->connections + 1);
 	return at;
 }
 
 void ledger_close(struct ledger *ledger, unsigned int account)
 {
 	assert(ledger->users[account].connections);
-	ledger->users[account].connections--;
+	set_connections(ledger, account, ledger->users[account].connections - 1);
 }
 
 unsigned int ledger_seat(struct ledger *ledger)

@@ -20,8 +20,7 @@
 #define LEDGER_ACCOUNTS 4096
 #define LEDGER_NO_ACCOUNT LEDGER_ACCOUNTS
 
-/* At whose work a worker was lost has no more of it done for a while, in microseconds; twice as long
- * each time, since others lose their requests with it. */
+/* At whose work a worker was lost waits for so many microseconds, twice as many each time. */
 #define LEDGER_BAR_MIN_US UINT64_C(1000000)
 
 enum quota {
@@ -43,9 +42,11 @@ struct ledger_shared {
 		_Atomic uint64_t request_rate;	/* see rate.h */
 		struct record_share records;
 		_Atomic uint64_t barred_until_us;
+		_Atomic unsigned int connections; /* as the supervisor has it, to be told */
 	} accounts[LEDGER_ACCOUNTS];
 	_Atomic unsigned int taken[LEDGER_ACCOUNTS][N_QUOTAS][LEDGER_SEATS];
 	_Atomic unsigned int in_all[N_QUOTAS][LEDGER_SEATS];
+	_Atomic unsigned int connections;
 	_Atomic unsigned int at_work[LEDGER_SEATS]; /* on whose behalf: account + 1; 0: nobody's */
 };
 
@@ -57,6 +58,7 @@ struct ledger {
 		unsigned int connections;
 		unsigned int crashes;		/* workers that died at this user's work */
 	} users[LEDGER_ACCOUNTS];
+	unsigned int n_connections;		/* of all users */
 	bool seated[LEDGER_SEATS];
 	struct ledger_shared *shared;	/* and its parts: */
 	struct ledger_account *accounts;
@@ -72,15 +74,13 @@ struct ledger *ledger_free(struct ledger *ledger);
 
 /* --- the supervisor's part */
 
-/* The account of this user, with one connection more; LEDGER_NO_ACCOUNT: there are too many users.
- */
+/* The account of this user, one connection more; LEDGER_NO_ACCOUNT: there are too many users. */
 unsigned int ledger_open(struct ledger *ledger, uid_t uid, uint64_t now_us);
 void ledger_close(struct ledger *ledger, unsigned int account);
 
 /* A place for one worker; LEDGER_SEATS: there is none. */
 unsigned int ledger_seat(struct ledger *ledger);
-/* Its worker was lost by what it did: at whose work, he is barred for a while, and for so long at most.
- */
+/* Its worker was lost by what it did: at whose work, he is barred for a while, so long at most. */
 void ledger_bar(struct ledger *ledger, unsigned int seat, uint64_t now_us, uint64_t most_us);
 /* Its worker has ended: what it had taken is given back. */
 void ledger_leave(struct ledger *ledger, unsigned int seat);

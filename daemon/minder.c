@@ -141,7 +141,7 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	struct minder *minder = calloc(1, sizeof(*minder));
 	struct birth birth = {
 		.setup = setup, .kernel = *kernel, .log = household->log,
-		.ledger = household->ledger, .workers = workers, .nursery = household->nursery,
+		.ledger = household->ledger, .tally = household->tally, .workers = workers, .nursery = household->nursery,
 		.managed = household->managed, .restarts = household->restarts, .kept = minder,
 	};
 
@@ -163,6 +163,7 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 							strerror(errno));
 		return minder_free(minder);
 	}
+	tally_enter(household->tally, minder->seat, minder->pid);
 	ev_io_set(&minder->heard, minder->channel, EV_READ);
 	/* What workers say comes before new callers do. */
 	ev_set_priority(&minder->heard, EV_MAXPRI);
@@ -181,20 +182,23 @@ static bool died_of_work(const struct minder *minder, int status)
 	return minder->hung;
 }
 
-/* Why it was lost, where that is something to tell. */
-static void tell_end(struct minder *minder, int status)
+/* Why it was lost, where that is something to tell, and how many requests with it. */
+static void tell_end(struct minder *minder, int status, uint64_t lost)
 {
 	struct log *log = minder->household->log;
+	char number[24];
+	const struct log_field field = { "KTLSD_LOST", number };
 
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)lost);
 	if (WIFSIGNALED(status))
-		log_record(log, LOG_ERR, EVENT_WORKER_LOST, NULL, 0,
-			   "worker %d was ended by signal %d (%s)%s", minder->pid,
-			   WTERMSIG(status), strsignal(WTERMSIG(status)),
+		log_record(log, LOG_ERR, EVENT_WORKER_LOST, &field, 1,
+			   "worker %d was ended by signal %d (%s), requests lost: %s%s",
+			   minder->pid, WTERMSIG(status), strsignal(WTERMSIG(status)), number,
 			   minder->n_connections ? "; its callers are told" : "");
 	else if (WEXITSTATUS(status))
-		log_record(log, LOG_ERR, EVENT_WORKER_LOST, NULL, 0,
-			   "worker %d has ended with status %d", minder->pid,
-			   WEXITSTATUS(status));
+		log_record(log, LOG_ERR, EVENT_WORKER_LOST, &field, 1,
+			   "worker %d has ended with status %d, requests lost: %s", minder->pid,
+			   WEXITSTATUS(status), number);
 }
 
 static void bury(struct minder *minder)
@@ -206,7 +210,7 @@ static void bury(struct minder *minder)
 	kill(minder->pid, SIGKILL);
 	if (waitpid(minder->pid, &status, 0) != minder->pid)
 		return;
-	tell_end(minder, status);
+	tell_end(minder, status, tally_leave(minder->household->tally, minder->seat, !status));
 	if (died_of_work(minder, status))
 		ledger_bar(minder->household->ledger, minder->seat, clock_us(),
 			   minder->penalty_ms * UINT64_C(1000));

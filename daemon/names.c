@@ -219,3 +219,20 @@ char *names_narrow(const char *wanted, const char *allowed)
 	}
 	return steal_ptr(&left);
 }
+
+bool names_suites(const char **suites, size_t room, size_t *n)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	const STACK_OF(SSL_CIPHER) *all;
+
+	*n = 0;
+	if (!ctx || SSL_CTX_set_cipher_list(ctx, "ALL:COMPLEMENTOFALL:@SECLEVEL=0") != 1) {
+		SSL_CTX_free(ctx);
+		return false;
+	}
+	all = SSL_CTX_get_ciphers(ctx);
+	for (int i = 0; i < sk_SSL_CIPHER_num(all) && *n < room; i++)
+		suites[(*n)++] = SSL_CIPHER_get_name(sk_SSL_CIPHER_value(all, i));
+	SSL_CTX_free(ctx);
+	return true;
+}

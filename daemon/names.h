@@ -34,3 +34,7 @@ bool names_known(const struct names *names, enum names_kind kind, const char *li
  * whichever of their names is used; "" if none is, NULL: no memory (malloc).
  */
 char *names_narrow(const char *wanted, const char *allowed);
+
+/* OpenSSL's names of all cipher suites it has, constant; of more than there is room for, the first.
+ * False: no memory. */
+bool names_suites(const char **suites, size_t room, size_t *n);

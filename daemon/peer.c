@@ -76,8 +76,7 @@ static void fall_silent(struct peer *peer)
 {
 	turn_leave(&peer->intake);
 	turn_leave(&peer->turn);
-	calls_conclude(peer, false);
-	peer->request = request_free(peer->request);
+	calls_cancel(peer);
 	ev_io_stop(peer->env->loop, &peer->readable);
 	ev_io_stop(peer->env->loop, &peer->writable);
 	ev_timer_stop(peer->env->loop, &peer->reading);

@@ -12,18 +12,20 @@ static const struct {
 	enum proto_stage stage;
 	const char *what;
 	const char *of_user_key, *in_all_key;
+	const char *name;		/* in a report */
 } quotas[N_QUOTAS] = {
 	[QUOTA_REQUESTS] = {
 		LIMIT(user_requests), LIMIT(requests), 1, PROTO_STAGE_POLICY,
-		"requests under way", "UserRequests", "Requests",
+		"requests under way", "UserRequests", "Requests", "requests",
 	},
 	[QUOTA_UNDELIVERED] = {
 		LIMIT(user_undelivered), LIMIT(undelivered), 1, PROTO_STAGE_INSTALL,
 		"sockets that were handed over and not taken", "UserUndelivered", "Undelivered",
+		"undelivered",
 	},
 	[QUOTA_MEMORY] = {
 		LIMIT(user_memory_mib), LIMIT(memory_mib), 1024, PROTO_STAGE_POLICY,
-		"MiB of messages", "UserMessageMemoryMiB", "MessageMemoryMiB",
+		"MiB of messages", "UserMessageMemoryMiB", "MessageMemoryMiB", "memoryKiB",
 	},
 };
 
@@ -153,4 +155,26 @@ enum proto_error quota_memory(struct charge *charge, const struct env *env, unsi
 	if (kib == charge->n)
 		return PROTO_OK;
 	return take(charge, env, account, QUOTA_MEMORY, kib, 0, status);
+}
+
+void quota_usage(const struct env *env, unsigned int account,
+		 struct proto_quota usages[static QUOTA_USAGES])
+{
+	const struct ledger *ledger = env->book->ledger;
+
+	for (enum quota quota = 0; quota < N_QUOTAS; quota++)
+		usages[quota] = (struct proto_quota){
+			quotas[quota].name,
+			.used = ledger_in_all(ledger, quota),
+			.limit = limit(env, quotas[quota].in_all) * quotas[quota].unit,
+			.user_used = ledger_of_user(ledger, account, quota),
+			.user_limit = limit(env, quotas[quota].of_user) * quotas[quota].unit,
+		};
+	usages[N_QUOTAS] = (struct proto_quota){
+		"connections",
+		.used = ledger->shared->connections,
+		.limit = env->config->limits.connections,
+		.user_used = ledger->accounts[account].connections,
+		.user_limit = env->config->limits.user_connections,
+	};
 }

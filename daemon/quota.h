@@ -4,6 +4,7 @@
 #pragma once
 
 #include "daemon/env.h"
+#include "proto/report.h"
 
 /*
  * For a request that is about to begin: may this user have one more? What it takes belongs to
@@ -28,3 +29,8 @@ enum proto_error quota_deliver(struct charge *charge, const struct env *env, uns
 /* For so many bytes of messages that have come in, which may be more or fewer than before. */
 enum proto_error quota_memory(struct charge *charge, const struct env *env, unsigned int account,
 			      size_t bytes, struct proto_status *status);
+
+/* What is used of each quota, and of the connections, which the supervisor counts. */
+#define QUOTA_USAGES (N_QUOTAS + 1)
+void quota_usage(const struct env *env, unsigned int account,
+		 struct proto_quota usages[static QUOTA_USAGES]);

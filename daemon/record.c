@@ -10,7 +10,7 @@
 struct record {
 	uid_t uid;
 	const struct request *request;
-	bool delivered;
+	unsigned int ending;
 	unsigned long suppressed;
 };
 
@@ -45,7 +45,7 @@ static const char *usec_at(const struct record *record, size_t where, char *scra
 
 static const char *method(const struct record *record, size_t where, char *scratch)
 {
-	return record->request->aim == REQUEST_PROBE ? "Probe" : "Connect";
+	return ending_aim_name(record->request->aim);
 }
 
 static const char *uid(const struct record *record, size_t where, char *scratch)
@@ -68,14 +68,9 @@ static const char *stage(const struct record *record, size_t where, char *scratc
 	return proto_stage_name(record->request->status.stage);
 }
 
-/* "CertificateRejected" of "io.ktlsd.CertificateRejected". */
 static const char *outcome(const struct record *record, size_t where, char *scratch)
 {
-	const struct proto_error_info *error = proto_error_info(record->request->status.error);
-
-	if (error)
-		return strrchr(error->wire, '.') + 1;
-	return record->delivered ? "ok" : "not-taken";
+	return ending_name(record->ending);
 }
 
 static const char *sys_errno(const struct record *record, size_t where, char *scratch)
@@ -127,10 +122,11 @@ static const char *probe_words(const struct request *request)
 	return request->aim == REQUEST_PROBE ? "probe of " : "";
 }
 
-static void tell_failure(const struct record *record, const char *error, char *text, size_t size)
+static void tell_failure(const struct record *record, char *text, size_t size)
 {
 	const struct request *request = record->request;
 	const struct proto_status *status = &request->status;
+	const char *error = proto_error_info(status->error)->wire;
 
 	snprintf(text, size, "uid %u: %s%s port %u: %s: %s: %s", record->uid,
 		 probe_words(request), request->call.host, request->call.port,
@@ -146,7 +142,16 @@ static void tell_success(const struct record *record, char *text, size_t size)
 		 record->uid, probe_words(request), request->call.host, request->call.port,
 		 session->address, session->version, session->cipher, session->verified_by,
 		 (unsigned long long)session->timings.total,
-		 record->delivered ? "" : ", and the caller did not take it");
+		 record->ending == PROTO_OK ? "" : ", and the caller did not take it");
+}
+
+static void tell_cancelled(const struct record *record, char *text, size_t size)
+{
+	const struct request *request = record->request;
+
+	snprintf(text, size, "uid %u: %s%s port %u: %s: the caller hung up", record->uid,
+		 probe_words(request), request->call.host, request->call.port,
+		 proto_stage_name(request->status.stage));
 }
 
 static void tell_suppressed(const struct record *record, char *text, size_t size)
@@ -157,12 +162,22 @@ static void tell_suppressed(const struct record *record, char *text, size_t size
 			 record->suppressed);
 }
 
-void record_request(struct log *log, uid_t caller, const struct request *request, bool delivered,
-		    unsigned long left_out)
+/* Of an ending that is not here it is an error. */
+static const struct event {
+	int priority;
+	const char *id;
+	void (*tell)(const struct record *record, char *text, size_t size);
+} events[N_ENDINGS] = {
+	[PROTO_OK] = { LOG_INFO, EVENT_REQUEST_DONE, tell_success },
+	[ENDING_NOT_TAKEN] = { LOG_NOTICE, EVENT_SOCKET_NOT_TAKEN, tell_success },
+	[ENDING_CANCELLED] = { LOG_INFO, EVENT_REQUEST_CANCELLED, tell_cancelled },
+}, failure = { LOG_NOTICE, EVENT_REQUEST_FAILED, tell_failure };
+
+void record_request(struct log *log, uid_t caller, const struct request *request,
+		    unsigned int ending, unsigned long left_out)
 {
-	const struct record record = { caller, request, delivered, left_out };
-	const struct proto_error_info *error = proto_error_info(request->status.error);
-	bool well = !error && delivered;
+	const struct record record = { caller, request, ending, left_out };
+	const struct event *event = events[ending].tell ? &events[ending] : &failure;
 	char scratch[array_size(rows)][SCRATCH_MAX], text[LOG_LINE_MAX], tail[80];
 	struct log_field fields[array_size(rows)];
 
@@ -170,16 +185,9 @@ void record_request(struct log *log, uid_t caller, const struct request *request
 		fields[i] = (struct log_field){
 			rows[i].name, rows[i].value(&record, rows[i].where, scratch[i])
 		};
-	if (error)
-		tell_failure(&record, error->wire, text, sizeof(text));
-	else
-		tell_success(&record, text, sizeof(text));
+	event->tell(&record, text, sizeof(text));
 	tell_suppressed(&record, tail, sizeof(tail));
-	log_record(log, well ? LOG_INFO : LOG_NOTICE,
-		   well	   ? EVENT_REQUEST_DONE
-		   : error ? EVENT_REQUEST_FAILED
-			   : EVENT_SOCKET_NOT_TAKEN,
-		   fields, array_size(fields), "%s%s", text, tail);
+	log_record(log, event->priority, event->id, fields, array_size(fields), "%s%s", text, tail);
 }
 
 bool record_allowed(struct record_share *share, uint64_t now_us, unsigned int per_second,

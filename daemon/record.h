@@ -10,12 +10,10 @@
 
 #include <sys/types.h>
 
-/*
- * delivered: the reply, and the socket with it, was taken. suppressed: how many records of this uid
- * were left out since its last one.
+/* ending: one of ending.h. suppressed: how many records of this uid were left out since its last one.
  */
-void record_request(struct log *log, uid_t uid, const struct request *request, bool delivered,
-		    unsigned long suppressed);
+void record_request(struct log *log, uid_t uid, const struct request *request,
+		    unsigned int ending, unsigned long suppressed);
 
 /* Whether the next record may be written, of so many a second and so many at once; then *suppressed
  * is what record_request() is to be told. */

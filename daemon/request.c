@@ -196,3 +196,8 @@ const struct proto_trace *request_trace(const struct request *r)
 {
 	return r->status.error == PROTO_INVALID_PARAMETER ? NULL : r->trace;
 }
+
+enum proto_stage request_stage(const struct request *r)
+{
+	return stages[r->stage].name;
+}

@@ -9,10 +9,9 @@
 #include "daemon/access.h"
 #include "daemon/connect.h"
 #include "daemon/credentials.h"
+#include "daemon/ending.h"
 #include "daemon/env.h"
 #include "daemon/handshake.h"
-
-enum request_aim { REQUEST_CONNECT, REQUEST_PROBE };
 
 struct request {
 	struct env *env;
@@ -61,6 +60,9 @@ void request_end(struct request *request);
 
 /* After any outcome of a probe: what it has seen on the way; NULL: it did not come to try anything. */
 const struct proto_trace *request_trace(const struct request *request);
+
+/* Where it is, as long as it is under way. */
+enum proto_stage request_stage(const struct request *request);
 
 /* After the outcome PROTO_OK of a connect, once: the socket, which from here on is the caller's to
  * hand over or to shut down. */

@@ -60,6 +60,7 @@ struct setup *setup_load(const char *file, bool check, FILE *errors)
 		tell(errors, NULL);
 		return NULL;
 	}
+	setup->loaded = time(NULL);
 	setup->config = config_load(file, errors, &good);
 	if (!setup->config || !check_named(setup->config, errors) || !good)
 		return NULL;

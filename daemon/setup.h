@@ -7,9 +7,12 @@
 #include "daemon/log.h"
 #include "daemon/trust.h"
 
+#include <time.h>
+
 struct setup {
 	struct config *config;
 	struct trust *trust;
+	time_t loaded;		/* when */
 };
 
 /*

@@ -148,6 +148,7 @@ static void on_ready(struct generation *generation)
 	supervisor->next = NULL;
 	if (supervisor->current) {
 		retire(supervisor, supervisor->current, config_of(supervisor)->limits.stop_ms);
+		tally_reload(supervisor->household.tally);
 		log_record(supervisor->household.log, LOG_NOTICE, EVENT_RELOAD_DONE, NULL, 0,
 			   "the configuration was read anew");
 	}
@@ -286,8 +287,9 @@ static bool make_household(struct supervisor *supervisor, struct log *log, bool 
 	household->log = log;
 	household->restarts = restarts;
 	household->ledger = ledger_new();
+	household->tally = tally_new();
 	household->loop = ev_loop_new(EVFLAG_NOENV);
-	if (!household->ledger || !household->loop ||
+	if (!household->ledger || !household->tally || !household->loop ||
 	    watch_set_init(&household->watches, household->loop) < 0) {
 		log_line(log, LOG_ERR, "the service cannot be set up: %s", strerror(errno));
 		return false;
@@ -371,5 +373,6 @@ void supervisor_deinit(struct supervisor *supervisor)
 	if (supervisor->keeper > 0)
 		waitpid(supervisor->keeper, NULL, 0);
 	ledger_free(household->ledger);
+	tally_free(household->tally);
 	notify_deinit(&supervisor->notify);
 }

@@ -172,6 +172,7 @@ static bool begin(struct worker *worker, const struct birth *birth)
 	const struct env_parts parts = {
 		.config = birth->setup->config, .trust = birth->setup->trust,
 		.kernel = birth->kernel, .log = birth->log, .book = &worker->book,
+		.tally = birth->tally, .loaded = birth->setup->loaded,
 		.nursery = birth->nursery, .workers = birth->workers, .managed = birth->managed,
 	};
 	struct ev_loop *loop;
@@ -198,8 +199,9 @@ static void finish(struct worker *worker)
 	ev_io_stop(worker->env.loop, &worker->heard);
 	env_deinit(&worker->env);
 	ev_loop_destroy(worker->env.loop);
-	/* What was charged belonged to an object, and there is none left. */
+	/* What was charged belonged to an object, and there is none left; nor is a request. */
 	assert(book_balance(&worker->book) == 0);
+	assert(tally_under_way(worker->env.tally, worker->book.seat) == 0);
 }
 
 void worker_main(const struct birth *birth)

@@ -32,7 +32,8 @@ struct birth {
 	struct kernel kernel;	/* what it was found to take over */
 	struct log *log;
 	struct ledger *ledger;
-	unsigned int seat;
+	struct tally *tally;
+	unsigned int seat;	/* in both */
 	unsigned int workers;	/* of its generation */
 	int nursery;
 	int channel;

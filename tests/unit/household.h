@@ -236,9 +236,11 @@ static inline void home_init(struct home *home)
 	log_init(&home->log, pipes[1]);
 	close_fd(&pipes[1]);
 	home->household = (struct household){
-		.loop = loop_new(), .log = &home->log, .ledger = ledger_new(), .nursery = -1,
+		.loop = loop_new(), .log = &home->log, .ledger = ledger_new(), .tally = tally_new(),
+		.nursery = -1,
 	};
 	assert_non_null(home->household.ledger);
+	assert_non_null(home->household.tally);
 	assert_int_equal(watch_set_init(&home->household.watches, home->household.loop), 0);
 }
 
@@ -264,6 +266,7 @@ static inline void home_deinit(struct home *home)
 	watch_set_deinit(&home->household.watches);
 	loop_free(home->household.loop);
 	ledger_free(home->household.ledger);
+	tally_free(home->household.tally);
 	log_deinit(&home->log);
 	close_fd(&home->logged);
 	close_fd(&home->peer);

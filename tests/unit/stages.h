@@ -477,6 +477,7 @@ struct theatre {
 	struct config config;
 	struct log log;
 	struct ledger *ledger;
+	struct tally *tally;
 	struct book book;
 	struct credentials caller;
 	struct env env;
@@ -504,15 +505,19 @@ static inline void theatre_open(struct theatre *theatre)
 		},
 		.log = { .fd = -1 },
 		.ledger = ledger_new(),
+		.tally = tally_new(),
 		.descriptors = count_descriptors(),
 	};
 	assert_non_null(theatre->ledger);
+	assert_non_null(theatre->tally);
 	theatre->book = (struct book){ theatre->ledger, ledger_seat(theatre->ledger) };
 	theatre->caller.account = ledger_open(theatre->ledger, getuid(), clock_us());
 	play.loop = loop_new();
 	parts.config = &theatre->config;
 	parts.log = &theatre->log;
 	parts.book = &theatre->book;
+	parts.tally = theatre->tally;
+	tally_enter(theatre->tally, theatre->book.seat, getpid());
 	assert_true(env_init(&theatre->env, play.loop, &parts));
 	play.probes = 0;
 }
@@ -527,6 +532,8 @@ static inline void theatre_close(struct theatre *theatre)
 {
 	play_expect_over();
 	assert_int_equal(book_balance(&theatre->book), 0);
+	assert_int_equal(tally_leave(theatre->tally, theatre->book.seat, true), 0);
+	theatre->tally = tally_free(theatre->tally);
 	env_deinit(&theatre->env);
 	ledger_close(theatre->ledger, theatre->caller.account);
 	ledger_leave(theatre->ledger, theatre->book.seat);

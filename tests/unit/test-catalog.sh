@@ -8,6 +8,7 @@
 set -u
 EVENTS=daemon/events.h
 RECORD=daemon/record.c
+MINDER=daemon/minder.c
 CATALOG=systemd/ktlsd.catalog
 PAGE=daemon/ktlsd.8
 . tests/unit/tap.sh
@@ -96,8 +97,13 @@ sed -n 's/^\.It \([0-9a-f]*\) Ta \(.*\)$/\1\t\2/p' $PAGE > "$work/page"
 same "ktlsd(8): the events" "$work/events" "$work/page"
 
 sed -n 's/^\t{ "\(KTLSD_[A-Z0-9_]*\)", .*/\1/p' $RECORD > "$work/fields"
-sed -n 's/^\.It Ev \(KTLSD_[A-Z0-9_]*\)$/\1/p' $PAGE > "$work/page"
+sed -n '1,/^The entry of a worker/s/^\.It Ev \(KTLSD_[A-Z0-9_]*\)$/\1/p' $PAGE > "$work/page"
 same "ktlsd(8): the fields of a record, in their order" "$work/fields" "$work/page"
+
+grep -o '"KTLSD_[A-Z_]*"' $MINDER | tr -d '"' > "$work/loss"
+sed -n '/^The entry of a worker/,/^\.El/s/^\.It Ev \(KTLSD_[A-Z_]*\)$/\1/p' $PAGE > "$work/page"
+same "ktlsd(8): the field of a worker that was lost" "$work/loss" "$work/page"
+cat "$work/loss" >> "$work/fields"
 
 grep -o 'KTLSD_[A-Z0-9_]*' $CATALOG $PAGE | cut -d : -f 2 | sort -u |
 	grep -vxF -f "$work/fields" > "$work/unknown"

@@ -64,6 +64,27 @@ static void test_an_account_is_found_again(void **state)
 	ledger_free(ledger);
 }
 
+/* Workers tell how many connections there are; what the supervisor goes by is its own. */
+static void test_connections_may_be_told(void **state)
+{
+	struct ledger *ledger = new_ledger();
+	unsigned int first = ledger_open(ledger, 1000, NOW), other = ledger_open(ledger, 1001, NOW);
+
+	ledger_open(ledger, 1000, NOW);
+	assert_int_equal(ledger->shared->connections, 3);
+	assert_int_equal(ledger->accounts[first].connections, 2);
+	assert_int_equal(ledger->accounts[other].connections, 1);
+	ledger->accounts[first].connections = ledger->shared->connections = 4711;
+	ledger_close(ledger, first);
+	assert_int_equal(ledger->users[first].connections, 1);
+	assert_int_equal(ledger->accounts[first].connections, 1);
+	assert_int_equal(ledger->shared->connections, 2);
+	ledger_close(ledger, first);
+	ledger_close(ledger, other);
+	assert_int_equal(ledger->shared->connections, 0);
+	ledger_free(ledger);
+}
+
 /* Two whose numbers want the same place. */
 #define ONE 7u
 #define TWO (ONE + LEDGER_ACCOUNTS)
@@ -536,6 +557,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_ledger),
 		cmocka_unit_test(test_an_account_is_found_again),
+		cmocka_unit_test(test_connections_may_be_told),
 		cmocka_unit_test(test_users_that_meet_have_an_account_each),
 		cmocka_unit_test(test_an_account_is_used_again_only_when_empty),
 		cmocka_unit_test(test_an_account_that_is_used_again_is_new),

@@ -138,6 +138,17 @@ static void expect_logged(struct scene *scene, const char *part)
 		fail_msg("no %s in: %s", part, text);
 }
 
+/* What anybody may know of the one worker, which has ended. */
+static void expect_told(struct scene *scene, uint64_t workers_lost, uint64_t requests_lost)
+{
+	const struct tally *tally = scene->home.household.tally;
+
+	assert_int_equal(tally->shared->workers_lost, workers_lost);
+	assert_int_equal(tally->shared->lost[REQUEST_CONNECT], requests_lost);
+	assert_int_equal(tally->shared->workers[0].pid, 0);
+	assert_int_equal(tally_under_way(tally, 0), 0);
+}
+
 /* --- connections */
 
 static bool nobody_is_left(void *scene)
@@ -156,6 +167,7 @@ static void test_callers_are_served(void **state)
 		expect_info(clients[i % 3]);
 	assert_int_equal(scene->minder->n_connections, 3);
 	assert_int_equal(scene->minder->dealt, 3);
+	assert_int_equal(scene->home.household.tally->shared->workers[0].pid, scene->minder->pid);
 	for (size_t i = 0; i < array_size(clients); i++)
 		client_hang_up(clients[i]);
 	run_until(scene->home.household.loop, nobody_is_left, scene);
@@ -222,7 +234,8 @@ static void test_killed(void **state)
 	expect_lost(busy);
 	assert_int_equal(scene->n_lost, 1);
 	assert_int_equal(requests(scene), 0);
-	expect_logged(scene, "signal 9");
+	expect_logged(scene, "signal 9 (Killed), requests lost: 1; its callers are told");
+	expect_told(scene, 1, 1);
 	expect_far_end(far);
 	close_fd(&far);
 	scene_free(scene);
@@ -286,7 +299,8 @@ static void test_stillborn(void **state)
 	assert_non_null(scene->minder);
 	run_until(scene->home.household.loop, is_lost, scene);
 	assert_int_equal(scene->n_ready, 0);
-	expect_logged(scene, "has ended with status 1");
+	expect_logged(scene, "has ended with status 1, requests lost: 0");
+	expect_told(scene, 1, 0);
 	scene_free(scene);
 }
 
@@ -423,6 +437,7 @@ static void test_drained(void **state)
 	expect_end(busy);
 	run_until(scene->home.household.loop, is_lost, scene);
 	assert_null(strstr(home_log(&scene->home), "worker"));
+	expect_told(scene, 0, 0);
 	scene_free(scene);
 }
 
@@ -452,6 +467,7 @@ static void test_ended(void **state)
 	expect_far_end(far);
 	close_fd(&far);
 	run_until(scene->home.household.loop, is_lost, scene);
+	expect_told(scene, 0, 0);
 	scene_free(scene);
 }
 

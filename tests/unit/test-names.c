@@ -163,6 +163,30 @@ static void test_narrowing(void **state)
 	}
 }
 
+static bool has(const char *const *suites, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(suites[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* All of them, the worst among them; of both versions. */
+static void test_all_suites(void **state)
+{
+	const char *suites[256];
+	size_t n, few;
+
+	assert_true(names_suites(suites, array_size(suites), &n));
+	assert_in_range(n, 30, array_size(suites) - 1);
+	assert_true(has(suites, n, "ECDHE-ECDSA-AES128-CCM"));
+	assert_true(has(suites, n, "NULL-SHA256"));
+	assert_true(has(suites, n, "AECDH-NULL-SHA"));
+	assert_true(has(suites, n, "TLS_AES_256_GCM_SHA384"));
+	assert_true(names_suites(suites, 3, &few));
+	assert_int_equal(few, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_other_kinds),
 		cmocka_unit_test(test_other_kinds_are_refused),
 		cmocka_unit_test(test_narrowing),
+		cmocka_unit_test(test_all_suites),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

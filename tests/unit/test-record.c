@@ -13,7 +13,7 @@ struct written {
 	char line[LOG_LINE_MAX + 1];
 };
 
-static void write_line(struct written *written, const struct request *request, bool delivered,
+static void write_line(struct written *written, const struct request *request, unsigned int ending,
 		       unsigned long suppressed)
 {
 	struct log log;
@@ -22,7 +22,7 @@ static void write_line(struct written *written, const struct request *request, b
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	log_init(&log, fds[1]);
-	record_request(&log, 4242, request, delivered, suppressed);
+	record_request(&log, 4242, request, ending, suppressed);
 	n = read(fds[0], written->line, sizeof(written->line) - 1);
 	assert_true(n > 0);
 	written->line[n] = '\0';
@@ -34,7 +34,7 @@ static void write_line(struct written *written, const struct request *request, b
 }
 
 /* The sentence is the same for both. */
-static void write_record(struct written *written, const struct request *request, bool delivered,
+static void write_record(struct written *written, const struct request *request, unsigned int ending,
 			 unsigned long suppressed)
 {
 	struct log log = { .fd = -1, .is_journal = true };
@@ -43,13 +43,13 @@ static void write_record(struct written *written, const struct request *request,
 	journald_init(&journald);
 	journald_run(&journald);
 	assert_true(journal_init(&log.journal, journald.path));
-	record_request(&log, 4242, request, delivered, suppressed);
+	record_request(&log, 4242, request, ending, suppressed);
 	assert_true(journald_read(&journald, &written->heard));
 	assert_int_equal(log.dropped, 0);
 	assert_int_equal(recv(journald.fd, written->line, 1, 0), -1);
 	log_deinit(&log);
 	journald_deinit(&journald);
-	write_line(written, request, delivered, suppressed);
+	write_line(written, request, ending, suppressed);
 	expect_field(&written->heard, "MESSAGE", written->line);
 }
 
@@ -89,6 +89,11 @@ static struct request request_that_failed(void)
 	return request;
 }
 
+static unsigned int taken(const struct request *request)
+{
+	return ending_of(request->status.error, true);
+}
+
 /* --- what is told of them */
 
 struct expected {
@@ -111,7 +116,7 @@ static void test_done(void **state)
 
 	request.grant.rule = "backup";
 	request.call.policy.name = (char *)"strict";
-	write_record(&written, &request, true, 0);
+	write_record(&written, &request, taken(&request), 0);
 	assert_string_equal(written.line,
 			    "uid 4242: host.example port 443: 192.0.2.1:443, TLSv1.2 "
 			    "ECDHE-RSA-AES256-GCM-SHA384, verified by pin+chain+name, "
@@ -136,7 +141,7 @@ static void test_failed(void **state)
 	struct request request = request_that_failed();
 	struct written written;
 
-	write_record(&written, &request, true, 0);
+	write_record(&written, &request, taken(&request), 0);
 	assert_string_equal(written.line,
 			    "uid 4242: host.example port 443: handshake: "
 			    "io.ktlsd.CertificateRejected: it is too old");
@@ -157,7 +162,7 @@ static void test_not_taken(void **state)
 	struct request request = request_that_went_well();
 	struct written written;
 
-	write_record(&written, &request, false, 0);
+	write_record(&written, &request, ending_of(request.status.error, false), 0);
 	assert_non_null(strstr(written.line, "5000000000 us, and the caller did not take it"));
 	expect_field(&written.heard, "PRIORITY", "5");
 	expect_field(&written.heard, "MESSAGE_ID", EVENT_SOCKET_NOT_TAKEN);
@@ -165,9 +170,31 @@ static void test_not_taken(void **state)
 
 	/* An error that nobody read is that error. */
 	request = request_that_failed();
-	write_record(&written, &request, false, 0);
+	write_record(&written, &request, ending_of(request.status.error, false), 0);
 	expect_field(&written.heard, "MESSAGE_ID", EVENT_REQUEST_FAILED);
 	expect_field(&written.heard, "KTLSD_OUTCOME", "CertificateRejected");
+}
+
+static void test_cancelled(void **state)
+{
+	struct request request = request_of("host.example");
+	struct written written;
+
+	request.status.stage = PROTO_STAGE_RESOLVE;
+	write_record(&written, &request, ENDING_CANCELLED, 0);
+	assert_string_equal(written.line,
+			    "uid 4242: host.example port 443: resolve: the caller hung up");
+	expect_fields(&written.heard, (const struct expected[]){
+		{ "PRIORITY", "6" }, { "SYSLOG_IDENTIFIER", "ktlsd" },
+		{ "MESSAGE_ID", EVENT_REQUEST_CANCELLED }, { "KTLSD_METHOD", "Connect" },
+		{ "KTLSD_UID", "4242" }, { "KTLSD_HOST", "host.example" },
+		{ "KTLSD_PORT", "443" }, { "KTLSD_OUTCOME", "cancelled" },
+		{ "KTLSD_STAGE", "resolve" }, { "KTLSD_POLICY", "default" },
+		{ "KTLSD_TOTAL_USEC", "50" }, { NULL, NULL },
+	});
+	request.aim = REQUEST_PROBE;
+	write_record(&written, &request, ENDING_CANCELLED, 0);
+	assert_non_null(strstr(written.line, "probe of host.example port 443: resolve: the"));
 }
 
 static void test_every_error_has_its_name(void **state)
@@ -179,7 +206,7 @@ static void test_every_error_has_its_name(void **state)
 		const char *wire = proto_error_info(error)->wire, *name;
 
 		proto_status_set(&request.status, error, PROTO_STAGE_POLICY, 0, NULL);
-		write_record(&written, &request, true, 0);
+		write_record(&written, &request, taken(&request), 0);
 		name = heard_field(&written.heard, "KTLSD_OUTCOME");
 		assert_non_null(name);
 		assert_null(strchr(name, '.'));
@@ -194,7 +221,7 @@ static void test_suppressed(void **state)
 	struct request request = request_that_failed();
 	struct written written;
 
-	write_record(&written, &request, true, 99999);
+	write_record(&written, &request, taken(&request), 99999);
 	expect_field(&written.heard, "KTLSD_SUPPRESSED", "99999");
 	assert_non_null(strstr(written.line,
 			       "too old (99999 requests of this uid before it are not logged)"));
@@ -215,7 +242,7 @@ static void test_hostile(void **state)
 			 hostile);
 	strcpy(request.status.message, hostile);
 	strcpy(request.status.alert, hostile);
-	write_record(&written, &request, true, 0);
+	write_record(&written, &request, taken(&request), 0);
 	expect_field(&written.heard, "PRIORITY", "5");
 	expect_field(&written.heard, "KTLSD_HOST", "x\\x0aPRIORITY=0\\x0aMESSAGE=owned");
 	expect_field(&written.heard, "KTLSD_ALERT", "x\\x0aPRIORITY=0\\x0aMESSAGE=owned");
@@ -233,7 +260,7 @@ static void test_long(void **state)
 	memset(endless, '\x1b', sizeof(endless) - 1);
 	request = request_of(endless);
 	request.call.policy.name = request.call.host;
-	write_record(&written, &request, true, 1);
+	write_record(&written, &request, taken(&request), 1);
 	assert_in_range(strlen(heard_field(&written.heard, "KTLSD_HOST")), 250, LOG_VALUE_MAX);
 	assert_in_range(strlen(heard_field(&written.heard, "KTLSD_POLICY")), 250, LOG_VALUE_MAX);
 	assert_in_range(strlen(heard_field(&written.heard, "MESSAGE")), 1000, LOG_LINE_MAX);
@@ -255,7 +282,7 @@ static void test_nothing_secret(void **state)
 	request.call.alpn = (struct proto_strings){ alpn, 1 };
 	request.call.trust.n_pins = 1;
 	memset(request.call.trust.pins[0].sha256, 'S', 32);
-	write_record(&written, &request, true, 0);
+	write_record(&written, &request, taken(&request), 0);
 	assert_null(memmem(written.heard.bytes, written.heard.length, secret, strlen(secret)));
 	assert_null(memmem(written.heard.bytes, written.heard.length, "SSSS", 4));
 	assert_null(memmem(written.heard.bytes, written.heard.length, "5353", 4));
@@ -289,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_done),
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_not_taken),
+		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_every_error_has_its_name),
 		cmocka_unit_test(test_suppressed),
 		cmocka_unit_test(test_hostile),

@@ -111,11 +111,13 @@ static const char good[] = "[Limits]\nRequests=7\n"
 
 static void test_good(void **state)
 {
+	time_t began = time(NULL);
 	struct loaded loaded = load(good, false);
 	struct proto_status status;
 	X509_STORE *anchors = NULL;
 
 	assert_string_equal(loaded.errors, "");
+	assert_in_range(loaded.setup->loaded, began, time(NULL));
 	assert_non_null(loaded.setup);
 	assert_int_equal(loaded.setup->config->limits.requests, 7);
 	assert_int_equal(trust_get(loaded.setup->trust, &(struct proto_trust){ 0 }, &anchors,
