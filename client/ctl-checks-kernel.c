@@ -106,12 +106,13 @@ static void look_loopback(const struct exam *exam, struct finding *finding)
 		return finding_set(finding, VERDICT_UNKNOWN, "nothing was tried on loopback without the module");
 	if (!*err)
 		return finding_set(finding, VERDICT_OK, "the kernel's TLS can be tried on loopback");
-	finding_set(finding, VERDICT_FAULT, "the kernel's TLS cannot be tried on loopback: %s", err);
+	finding_set(finding, VERDICT_FAULT, "the kernel's TLS cannot be tried on loopback: %s%s",
+		    exam->lo_down ? "the interface lo is down: " : "", err);
 	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "%s",
-		     is_among(err, down) ? "as root, run ip link set lo up; if ip address show lo shows none, ip "
-					   "address add 127.0.0.1/8 dev lo" :
-					   "let no packet filter hold up what goes over lo: as root, see nft list "
-					   "ruleset, iptables -S");
+		     exam->lo_down ? "as root, run ip link set lo up" :
+		     is_among(err, down) ? "as root, run ip address add 127.0.0.1/8 dev lo" :
+		     "let no packet filter hold up what goes over lo; as root, nft list ruleset and iptables -S "
+		     "show them");
 }
 
 /* --- ciphers */

@@ -86,7 +86,7 @@ static void look_policies(const struct exam *exam, struct finding *finding)
 static const struct {
 	const char *directory, *command;
 } makers[] = {
-	{ "/etc/ssl/certs/", "update-ca-certificates --fresh" },
+	{ "/etc/ssl/certs/", "update-ca-certificates" },
 	{ "/etc/pki/", "update-ca-trust" },
 };
 
@@ -98,7 +98,7 @@ static void cure_store(const struct exam *exam, const char *file, struct finding
 	for (size_t i = 0; i < sizeof(makers) / sizeof(*makers); i++)
 		if (strncmp(file, makers[i].directory, strlen(makers[i].directory)) == 0)
 			return finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-					    "as root, run %s && %s, with the package ca-certificates up to date",
+					    "as root, run %s && %s; the package ca-certificates has what it takes",
 					    makers[i].command, reload);
 	if (*file)
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,

@@ -71,7 +71,7 @@ static void cure_rights(const struct exam *exam, struct finding *finding)
 {
 	if (exam->systemd && !exam->named_by)
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-			     "as root, run systemctl restart ktlsd.socket, which makes it 0660 and of group ktls");
+			     "as root, run systemctl restart ktlsd.socket; that makes it 0660 and of group ktls");
 	else
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run chgrp ktls %s && chmod 660 %s",
 			     exam->socket, exam->socket);
@@ -108,7 +108,7 @@ static void find_misnamed(const struct exam *exam, struct finding *finding, cons
 	if (strcmp(exam->named_by, "--socket") == 0)
 		finding_cure(finding, KTLS_WHO_CALLER, "leave out --socket, or name the service's socket");
 	else
-		finding_cure(finding, KTLS_WHO_CALLER, "run unset %s, or let it name the service's socket",
+		finding_cure(finding, KTLS_WHO_CALLER, "run unset %s; or let it name the service's socket",
 			     exam->named_by);
 }
 
@@ -153,7 +153,7 @@ static void find_stranger(const struct exam *exam, struct finding *finding)
 		return find_misnamed(exam, finding, "it is not ktlsd that listens at");
 	finding_set(finding, VERDICT_FAULT, "it is not ktlsd that listens at %s: %s", exam->socket,
 		    exam->reach_message);
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, see who it is with ss -xlp src %s, and end it",
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run ss -xlp src %s; end what it shows, and run systemctl restart ktlsd.socket",
 		     exam->socket);
 }
 

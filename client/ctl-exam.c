@@ -8,7 +8,10 @@
 #include "client/ctl-view.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
@@ -72,12 +75,26 @@ static bool has_module(const struct utsname *kernel, const char *name)
 static const char *const of_service[] = { "aes-gcm-128", "aes-gcm-256", "chacha20-poly1305",
 					  "aes-ccm-128", NULL };
 
+static bool is_down(const char *interface)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_flags = 0 };
+	bool down;
+
+	strncpy(request.ifr_name, interface, sizeof(request.ifr_name) - 1);
+	down = fd >= 0 && (ioctl(fd, SIOCGIFFLAGS, &request) < 0 || !(request.ifr_flags & IFF_UP));
+	if (fd >= 0)
+		close(fd);
+	return down;
+}
+
 static void examine_kernel(struct exam *exam)
 {
 	struct trial_door door = trial_kernel;
 
 	door.only = of_service;
 	uname(&exam->kernel);
+	exam->lo_down = is_down("lo");
 	exam->has_module = has_module;
 	exam->modules_disabled = says_one("/proc/sys/kernel/modules_disabled");
 	exam->trial = ctl_trial(&door);

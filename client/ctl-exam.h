@@ -19,6 +19,7 @@ struct exam {
 	char reach_message[512];
 	bool systemd;		/* it runs this machine */
 	struct configuration configuration;
+	bool lo_down;		/* the interface, or it is not there */
 	bool modules_disabled;	/* none can be loaded until the next boot */
 	struct utsname kernel;
 	struct json_object *trial, *drivers, *faults; /* of ktlsctl's own */

@@ -15,6 +15,7 @@ from ktlstest.system import DROP_IN, MEMBER, SOCKET, STRANGER, System, systemctl
 from ktlstest.tap import check_equal, check_in, check_true, main, test, wait_until
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+ENABLED = "/etc/ca-certificates.conf"
 OWN = "/etc/ktlsd/own.pem"
 WATCHDOG = "/run/systemd/system/ktlsd.service.d/patience.conf"
 DEADLINE = 120
@@ -108,12 +109,20 @@ def access(_system):
     systemctl("reload", "ktlsd.service")
 
 
+def enable_few(kept=3):
+    """So few of the distribution's certificates that its own command need not take minutes here."""
+    with open(ENABLED, encoding="utf-8") as file:
+        names = [line for line in file if not line.startswith(("#", "!"))]
+    write(ENABLED, "".join(names[:kept]))
+
+
 @test("the system's store is empty", deadline=DEADLINE)
 def empty_store(_system):
+    enable_few()
     write(BUNDLE, "")
     systemctl("reload", "ktlsd.service")
     check_mended(check_fault("stores", f"trust store system is empty: {BUNDLE}",
-                             "as root, run update-ca-certificates --fresh && systemctl reload ktlsd",
+                             "as root, run update-ca-certificates && systemctl reload ktlsd",
                              ADMINISTRATOR, user=MEMBER))
 
 
@@ -214,7 +223,7 @@ def greet(listener):
 def check_unset(path, says):
     fault = check_fault("service", f"^{says}, which KTLSD_SOCKET names$", "", CALLER, user=MEMBER,
                         KTLSD_SOCKET=path)
-    done = system.run("sh", "-c", f"{command(fault).partition(',')[0]}; ktlsctl doctor", cwd="/",
+    done = system.run("sh", "-c", f"{command(fault)}; ktlsctl doctor", cwd="/",
                       env={**os.environ, "KTLSD_SOCKET": path}, **doctor.identity(MEMBER))
     check_equal(doctor.Diagnosis(done.returncode, done.stdout, 0).of("fault"), [], "faults after that")
 
