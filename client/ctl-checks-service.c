@@ -66,10 +66,12 @@ static bool is_for_group(const struct stat *stat)
 	return (stat->st_mode & 0060) == 0060 && stat->st_gid != 0;
 }
 
-/* How its rights come to be what they should be. */
+/* How its rights come to be what they should be. To a path that a caller has named root does nothing. */
 static void cure_rights(const struct exam *exam, struct finding *finding)
 {
-	if (exam->systemd && !exam->named_by)
+	if (exam->named_by)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "let its owner make it 0660 and of group ktls");
+	else if (exam->systemd)
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
 			     "as root, run systemctl restart ktlsd.socket; that makes it 0660 and of group ktls");
 	else
@@ -77,25 +79,32 @@ static void cure_rights(const struct exam *exam, struct finding *finding)
 			     exam->socket, exam->socket);
 }
 
+static void find_closed(const struct exam *exam, struct finding *finding, const char *user)
+{
+	int n = (int)closed_directory(exam->socket);
+
+	finding_set(finding, VERDICT_FAULT, "%s may not look into %.*s, where the socket is", user, n, exam->socket);
+	if (exam->named_by)
+		finding_cure(finding, KTLS_WHO_CALLER, "name the service's socket, or let the directory's owner open it");
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run chmod 755 %.*s", n, exam->socket);
+}
+
 /* What is there, and is not to be reached. */
 static void find_rights(const struct exam *exam, struct finding *finding)
 {
 	char user[NAME_MAX_SHOWN], group[NAME_MAX_SHOWN];
-	int n = (int)closed_directory(exam->socket);
 
 	user_name(user, geteuid());
-	if (exam->socket_errno) {
-		finding_set(finding, VERDICT_FAULT, "%s may not look into %.*s, where the socket is", user, n,
-			    exam->socket);
-		return finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run chmod 755 %.*s", n, exam->socket);
-	}
+	if (exam->socket_errno)
+		return find_closed(exam, finding, user);
 	group_name(group, exam->socket_stat.st_gid);
 	finding_set(finding, VERDICT_FAULT, "%s may not open %s, which is %04o and of group %s", user,
 		    exam->socket, exam->socket_stat.st_mode & 07777, group);
 	if (!is_for_group(&exam->socket_stat))
 		cure_rights(exam, finding);
 	else if (in_group(exam->socket_stat.st_gid))
-		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "a security module forbids it");
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "a security module forbids it: journalctl -k may tell");
 	else
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
 			     "as root, run usermod -aG %s %s; then log in anew", group, user);
@@ -137,6 +146,13 @@ static void find_death(const struct exam *exam, struct finding *finding)
 	cure_start(exam, finding, "restart");
 }
 
+static void find_refusal(const struct exam *exam, struct finding *finding)
+{
+	if (exam->named_by && !exam->socket_errno && !S_ISSOCK(exam->socket_stat.st_mode))
+		return find_death(exam, finding);
+	find_rights(exam, finding);
+}
+
 static void find_silence(const struct exam *exam, struct finding *finding)
 {
 	finding_set(finding, VERDICT_FAULT, "the service does not answer: %s", exam->reach_message);
@@ -165,7 +181,7 @@ static const struct {
 } reaches[] = {
 	{ KTLS_UNREACHABLE, ENOENT, find_absence },
 	{ KTLS_UNREACHABLE, ENOTDIR, find_absence },
-	{ KTLS_UNREACHABLE, EACCES, find_rights },
+	{ KTLS_UNREACHABLE, EACCES, find_refusal },
 	{ KTLS_UNREACHABLE, ECONNREFUSED, find_death },
 	{ KTLS_UNREACHABLE, 0, find_stranger },
 	{ KTLS_SILENT, 0, find_silence },
