@@ -31,9 +31,9 @@ def without_file(name):
 
 
 def unload(*names):
-    """With what is loaded again at once the service would have it."""
+    """The service too, which would have it loaded again."""
     systemctl("stop", "ktlsd.service")
-    for name in names:
+    for name in filter(system.module_loaded, names):
         system.wait_unload(name)
 
 
