@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <json-c/json.h>
+#include <string.h>
 
 static inline struct json_object *document(const char *text)
 {
