@@ -16,6 +16,8 @@ ABI := 0
 
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
+# Under /usr, Debian's zsh looks into /usr/share/zsh/vendor-completions instead.
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 O ?= build
 SAN ?=
 SHELL := /bin/bash
@@ -25,7 +27,7 @@ say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc g++ clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
 	libseccomp-dev libmnl-dev libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
-	user-mode-linux systemd procps stunnel4 gnutls-bin nginx-light
+	user-mode-linux systemd procps stunnel4 gnutls-bin nginx-light zsh fish
 
 # Everything is position-independent: what the library shares with the daemon is compiled once.
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wparentheses \
@@ -49,13 +51,15 @@ LIBRARY := $(filter-out $(CTL),$(wildcard client/*.c))
 DAEMON := $(filter-out daemon/main.c,$(wildcard daemon/*.c))
 UNIT := $(patsubst tests/unit/%.c,$(O)/unit/%,$(wildcard tests/unit/test-*.c))
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
-GENERATED := $(patsubst proto/%,$(O)/gen/%.h,$(wildcard proto/*.varlink))
+EMBEDDED := $(wildcard proto/*.varlink client/completion.*)
+GENERATED := $(patsubst %,$(O)/gen/%.h,$(notdir $(EMBEDDED)))
+COMPLETION := $(addprefix $(O)/completion/,bash zsh fish)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all deps unit variants demo check check-long bench lint install uninstall clean FORCE
 
-all: $(O)/ktlsd $(O)/ktlsctl $(O)/libktls.so.$(ABI) $(O)/libktls.a $(O)/libktls.pc $(O)/ktlsd.service
+all: $(O)/ktlsd $(O)/ktlsctl $(O)/libktls.so.$(ABI) $(O)/libktls.a $(O)/libktls.pc $(O)/ktlsd.service $(COMPLETION)
 
 $(O)/ktlsd: $(call objects,daemon/main.c $(DAEMON) $(PROTO))
 	$(call say,LINK,$@)
@@ -85,7 +89,13 @@ $(O)/libktls.pc $(O)/ktlsd.service: FORCE
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' $(filter %.in,$^) > $@
 
-$(O)/gen/%.varlink.h: proto/%.varlink
+$(COMPLETION): $(O)/ktlsctl
+	@mkdir -p $(@D)
+	$(Q)$< completion $(@F) > $@
+
+vpath %.varlink proto
+vpath completion.% client
+$(O)/gen/%.h: %
 	@mkdir -p $(@D)
 	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
 
@@ -150,7 +160,7 @@ variants:
 
 # Each begins with deps in a make of its own: what pkg-config says is read at the start of one.
 check check-long:
-	@$(MAKE) -s deps
+	@$(MAKE) -s deps $(if $(filter check-long,$@),MORE_PACKAGES=debootstrap)
 	@$(MAKE) -s -j$$(nproc) variants
 	@tests/run $(if $(filter check-long,$@),--long)
 
@@ -186,6 +196,9 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include client/ktls.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/pkgconfig $(O)/libktls.pc
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/varlink proto/io.ktlsd.varlink
+	install -D -m 644 $(O)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ktlsctl
+	install -D -m 644 $(O)/completion/zsh $(DESTDIR)$(ZSHDIR)/_ktlsctl
+	install -D -m 644 $(O)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ktlsctl.fish
 	for page in $(MANUALS); do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/ktlsd/ktlsd.conf || \
 		install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/ktlsd conf/ktlsd.conf
@@ -201,6 +214,8 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/ktlsd $(DESTDIR)$(PREFIX)/bin/ktlsctl $(DESTDIR)$(PREFIX)/include/ktls.h
 	rm -f $(DESTDIR)$(PREFIX)/lib/libktls.{a,so,so.$(ABI)} $(DESTDIR)$(PREFIX)/lib/pkgconfig/libktls.pc
 	rm -f $(DESTDIR)$(PREFIX)/share/varlink/io.ktlsd.varlink
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ktlsctl $(DESTDIR)$(ZSHDIR)/_ktlsctl
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ktlsctl.fish
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/ktlsd.{socket,service}
 	rm -f $(DESTDIR)$(PREFIX)/lib/{sysusers.d,modules-load.d}/ktlsd.conf
 	rm -f $(patsubst systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/catalog/%,$(CATALOGS))

@@ -125,4 +125,5 @@ const struct ctl_command ctl_connect = {
 	.about = "Relays stdin and stdout, or runs COMMAND with the socket as descriptor 3.",
 	.syntax = &syntax,
 	.run = run,
+	.runs_another = true,
 };

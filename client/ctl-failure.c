@@ -15,11 +15,23 @@ static const char *failure_cause(const struct ktls *k)
 	return strerror(err);
 }
 
+int ctl_flush(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	perror("ktlsctl: stdout");
+	return -1;
+}
+
 int ctl_failure(const struct ktls *k)
 {
 	enum ktls_status status = ktls_get_status(k);
 	const char *parameter = ktls_get_parameter(k), *cause = failure_cause(k);
 
+	if (status == KTLS_OK) {
+		fprintf(stderr, "ktlsctl: no memory\n"); /* for the answer that came */
+		return KTLS_WHO_INTERNAL;
+	}
 	fprintf(stderr, "ktlsctl: %s: ", ktls_get_stage(k));
 	if (parameter && !strstr(ktls_get_message(k), parameter))
 		fprintf(stderr, "%s: ", parameter);

@@ -53,14 +53,17 @@ static int ask(const struct nic *nic, void *question)
 
 static unsigned count_features(const struct nic *nic)
 {
-	struct {
+	union {
 		struct ethtool_sset_info info;
-		__u32 n;
-	} question = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES } };
+		char room[sizeof(struct ethtool_sset_info) + sizeof(__u32)]; /* for one of data[] */
+	} question = { .info = { .cmd = ETHTOOL_GSSET_INFO } };
+	__u32 n;
 
-	if (ask(nic, &question) < 0 || !question.info.sset_mask || question.n > FEATURES_MAX)
+	question.info.sset_mask = 1ULL << ETH_SS_FEATURES;
+	if (ask(nic, &question) < 0 || !question.info.sset_mask)
 		return 0;
-	return question.n;
+	n = question.info.data[0];
+	return n <= FEATURES_MAX ? n : 0;
 }
 
 static bool read_names(struct nic *nic, unsigned n)

@@ -33,6 +33,8 @@ static struct json_object *failure_facts(const struct ktls *k)
 	int err = ktls_get_errno(k);
 	enum ktls_who who = ktls_get_retry(k) ? KTLS_WHO_RETRY : ktls_status_who(ktls_get_status(k));
 
+	if (!error)
+		return NULL;
 	put(error, "name", ktls_status_name(ktls_get_status(k)));
 	put(error, "stage", ktls_get_stage(k));
 	put(error, "message", ktls_get_message(k));
@@ -51,6 +53,8 @@ struct json_object *ctl_service_failure(const struct ktls *k)
 	struct json_object *document = json_object_new_object();
 	struct json_object *told = parse(ktls_get_reply(k)), *trace;
 
+	if (!document)
+		return NULL;
 	json_object_object_add(document, "error", failure_facts(k));
 	if (json_object_object_get_ex(told, "trace", &trace))
 		json_object_object_add(document, "trace", json_object_get(trace));

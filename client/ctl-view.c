@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/ctl-view.h"
 
+#include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #define GAP 2 /* spaces between columns */
 #define COLUMNS_MAX 16
@@ -27,6 +30,8 @@ void view_init(struct view *view, FILE *out)
 	struct winsize size = { 0 };
 	bool terminal = isatty(fileno(out));
 
+	/* What comes is UTF-8, whatever the terminal's locale. */
+	setlocale(LC_CTYPE, "C.UTF-8");
 	*view = (struct view){ .out = out, .colour = terminal && wants_colour() };
 	if (terminal && ioctl(fileno(out), TIOCGWINSZ, &size) == 0)
 		view->width = size.ws_col;
@@ -129,18 +134,50 @@ const char *view_bytes(struct json_object *value, char scratch[static VIEW_CELL]
 
 /* --- text */
 
-/* What would steer the terminal is not let through; bytes beyond ASCII are UTF-8's. */
-static void put(struct view *view, const char *text, size_t n)
+/* The next character's bytes, and how many columns it takes; 0: it is none, or would steer the
+ * terminal, or cannot be seen. */
+static size_t next_character(const char *text, wchar_t *code, int *columns)
 {
-	for (; n && *text; text++, n--)
-		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, view->out);
+	mbstate_t state = { 0 };
+	size_t n = mbrtowc(code, text, strnlen(text, MB_LEN_MAX), &state);
+	bool valid = n > 0 && n <= MB_LEN_MAX;
+
+	*columns = valid && wcwidth(*code) > 0 ? wcwidth(*code) : 0;
+	*code = valid ? *code : L'\0';
+	return valid ? n : 1;
 }
 
-static void put_tone(struct view *view, enum view_tone tone, const char *text, size_t n)
+static size_t width_of(const char *text)
+{
+	size_t width = 0;
+	wchar_t code;
+	int columns;
+
+	for (; *text; width += columns ?: 1)
+		text += next_character(text, &code, &columns);
+	return width;
+}
+
+/* As much as fits into the width. */
+static void put(struct view *view, const char *text, size_t width)
+{
+	wchar_t code;
+	int columns;
+
+	for (size_t n; *text; text += n) {
+		n = next_character(text, &code, &columns);
+		if ((size_t)(columns ?: 1) > width)
+			return;
+		width -= columns ?: 1;
+		fwrite(columns ? text : "?", columns ? n : 1, 1, view->out);
+	}
+}
+
+static void put_tone(struct view *view, enum view_tone tone, const char *text, size_t width)
 {
 	if (view->colour)
 		fputs(colours[tone], view->out);
-	put(view, text, n);
+	put(view, text, width);
 	if (view->colour && tone != VIEW_PLAIN)
 		fputs("\033[0m", view->out);
 }
@@ -152,7 +189,7 @@ static void put_line(struct view *view, enum view_tone tone, const char *format,
 
 	if (vasprintf(&text, format, arguments) < 0)
 		return;
-	put_tone(view, tone, text, strlen(text));
+	put_tone(view, tone, text, SIZE_MAX);
 	fputc('\n', view->out);
 	free(text);
 }
@@ -200,19 +237,9 @@ void view_facts(struct view *view, struct json_object *object, const struct view
 
 		fprintf(view->out, "%s:%*s", facts[i].title,
 			(int)(widest - strlen(facts[i].title)) + 1, "");
-		put_tone(view, tone_of(object, &facts[i]), text, strlen(text));
+		put_tone(view, tone_of(object, &facts[i]), text, SIZE_MAX);
 		fputc('\n', view->out);
 	}
-}
-
-/* Characters, of which each byte that does not go on with one begins another. */
-static size_t width_of(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += (*text & 0xc0) != 0x80;
-	return n;
 }
 
 static void measure(struct json_object *rows, const struct view_column *columns, size_t n,
@@ -244,11 +271,11 @@ static size_t room_for_last(const struct view *view, const size_t *widths, size_
 static void put_cell(struct view *view, const struct view_column *column, enum view_tone tone,
 		     const char *text, size_t width, bool last, size_t room)
 {
-	size_t pad = width - width_of(text), n = strlen(text);
+	size_t pad = width - width_of(text);
 
 	if (column->right)
 		fprintf(view->out, "%*s", (int)pad, "");
-	put_tone(view, tone, text, last && width_of(text) > room ? room : n);
+	put_tone(view, tone, text, last ? room : SIZE_MAX);
 	if (!column->right && !last)
 		fprintf(view->out, "%*s", (int)pad, "");
 	fprintf(view->out, "%*s", last ? 0 : GAP, "");
@@ -278,6 +305,27 @@ void view_table(struct view *view, struct json_object *rows, const struct view_c
 
 /* --- a document */
 
+/* As json-c has it, but for what would steer a terminal, which JSON can say otherwise. */
+static void put_json(FILE *out, struct json_object *document)
+{
+	const char *text = json_object_to_json_string_ext(
+		document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+				  JSON_C_TO_STRING_NOSLASHESCAPE);
+	wchar_t code;
+	int columns;
+
+	for (size_t n; text && *text; text += n) {
+		n = next_character(text, &code, &columns);
+		if (code == L'\0')
+			fputs("\\ufffd", out);
+		else if (code >= 0x7f && code < 0xa0)
+			fprintf(out, "\\u%04x", (unsigned int)code);
+		else
+			fwrite(text, n, 1, out);
+	}
+	fputc('\n', out);
+}
+
 int ctl_show(const struct ctl *ctl, struct json_object *document,
 	     void (*render)(struct view *view, struct json_object *document), int status)
 {
@@ -289,14 +337,9 @@ int ctl_show(const struct ctl *ctl, struct json_object *document,
 	}
 	view_init(&view, stdout);
 	if (ctl->json)
-		printf("%s\n", json_object_to_json_string_ext(
-				       document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-							 JSON_C_TO_STRING_NOSLASHESCAPE));
+		put_json(stdout, document);
 	else
 		render(&view, document);
 	json_object_put(document);
-	if (fflush(stdout) == 0)
-		return status;
-	perror("ktlsctl: stdout");
-	return KTLS_WHO_CALLER;
+	return ctl_flush() < 0 ? KTLS_WHO_CALLER : status;
 }

@@ -12,6 +12,7 @@
 
 struct ctl {
 	const struct ctl_command *const *program; /* all commands; NULL after the last */
+	const struct ctl_syntax *syntax; /* what may stand before one */
 	const char *socket; /* NULL: the library's default */
 	const char *environment; /* what KTLSD_SOCKET says; NULL: nothing */
 	struct ktls *k;
@@ -44,11 +45,12 @@ struct ctl_syntax {
 
 struct ctl_command {
 	const char *name;
-	const char *operands; /* in the help, "HOST:PORT"; "": none */
+	const char *operands; /* in the help, "HOST:PORT"; "a|b": one of these; "": none */
 	const char *sentence; /* of the list of commands */
 	const char *about; /* of its own help */
 	const struct ctl_syntax *syntax;
 	int (*run)(struct ctl *ctl); /* the exit status */
+	bool runs_another; /* takes "-- COMMAND..." */
 };
 
 /* A row of a command's options, where it shows a document. */
@@ -59,7 +61,7 @@ int ctl_set_json(struct ctl *ctl, const char *value);
 
 /* The commands. ctl->k is there, its socket set, and the command line was parsed by the syntax. */
 extern const struct ctl_command ctl_connect, ctl_probe, ctl_ciphers, ctl_sockets, ctl_status, ctl_metrics,
-	ctl_doctor;
+	ctl_doctor, ctl_completion;
 
 /* --help and --json, for any command. */
 extern const struct ctl_syntax ctl_help_syntax, ctl_json_syntax;
@@ -78,6 +80,8 @@ int ctl_parse(struct ctl *ctl, const struct ctl_syntax *syntax, int argc, char *
 const struct ctl_option *ctl_option_at(const struct ctl_syntax *syntax, size_t i);
 void ctl_print_options(const struct ctl_syntax *syntax);
 
+/* What could not be written to stdout was not done: -1, told on stderr. */
+int ctl_flush(void);
 /* One line on stderr. Returns KTLS_WHO_CALLER. */
 int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same of a call that failed; the exit status it calls for. */

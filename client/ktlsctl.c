@@ -16,6 +16,7 @@ static const struct ctl_command *const commands[] = {
 	&ctl_status,
 	&ctl_metrics,
 	&ctl_doctor,
+	&ctl_completion,
 	NULL,
 };
 
@@ -33,10 +34,9 @@ static const struct ctl_syntax syntax = {
 	options, sizeof(options) / sizeof(*options), NULL, &ctl_help_syntax,
 };
 
-/* What could not be written was not done. */
 static int flushed(void)
 {
-	return fflush(stdout) ? KTLS_WHO_CALLER : KTLS_WHO_NOBODY;
+	return ctl_flush() < 0 ? KTLS_WHO_CALLER : KTLS_WHO_NOBODY;
 }
 
 static int print_help(void)
@@ -57,7 +57,7 @@ static int print_command_help(const struct ctl_command *command)
 {
 	printf("Usage: ktlsctl %s%s%s [OPTION...]%s\n\n%s\n\n", command->name,
 	       *command->operands ? " " : "", command->operands,
-	       command == &ctl_connect ? " [-- COMMAND...]" : "", command->about);
+	       command->runs_another ? " [-- COMMAND...]" : "", command->about);
 	ctl_print_options(command->syntax);
 	return flushed();
 }
@@ -82,7 +82,7 @@ static int run_command(struct ctl *ctl, const struct ctl_command *command, int a
 		return KTLS_WHO_CALLER;
 	if (ctl->help)
 		return print_command_help(command);
-	if (*ctl->command && command != &ctl_connect)
+	if (*ctl->command && !command->runs_another)
 		return ctl_usage("%s: takes no %s; try `ktlsctl %s --help`", command->name,
 				 *ctl->command, command->name);
 	if (ktls_set_socket(ctl->k, ctl->socket) < 0)
@@ -125,7 +125,8 @@ static void open_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	struct ctl ctl = { .program = commands, .environment = secure_getenv("KTLSD_SOCKET") };
+	struct ctl ctl = { .program = commands, .syntax = &syntax,
+			   .environment = secure_getenv("KTLSD_SOCKET") };
 
 	open_standard_descriptors();
 	if (ctl.environment && !*ctl.environment)

@@ -168,7 +168,7 @@ static void carry_out_get_status(struct peer *peer, struct proto_call *call)
 {
 	_cleanup_(proto_report_deinit) struct proto_report report = { 0 };
 	char *text = NULL;
-	size_t length;
+	size_t length = 0;
 
 	if (call->oneway)
 		return;

@@ -99,7 +99,8 @@ bool capabilities_fill(struct proto_capabilities *capabilities, struct env *env,
 	suites = tls_suites(env->tls);
 	capabilities->openssl = OpenSSL_version(OPENSSL_VERSION);
 	capabilities->managed = env->managed;
-	return suites && survey_list(&capabilities->suites, suites) &&
+	return survey_list(&capabilities->suites, suites, NULL) &&
+	       survey_list(&capabilities->offloadable, suites, &env->kernel) &&
 	       fill_kernel(&capabilities->kernel, &env->kernel) &&
 	       fill_policies(&capabilities->policies, env) &&
 	       fill_stores(&capabilities->stores, env->trust) &&

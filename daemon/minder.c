@@ -141,8 +141,9 @@ struct minder *minder_new(struct household *household, const struct setup *setup
 	struct minder *minder = calloc(1, sizeof(*minder));
 	struct birth birth = {
 		.setup = setup, .kernel = *kernel, .log = household->log,
-		.ledger = household->ledger, .tally = household->tally, .workers = workers, .nursery = household->nursery,
-		.managed = household->managed, .restarts = household->restarts, .kept = minder,
+		.ledger = household->ledger, .tally = household->tally, .workers = workers,
+		.nursery = household->nursery, .managed = household->managed,
+		.restarts = household->restarts, .kept = minder,
 	};
 
 	if (!minder) {

@@ -60,7 +60,6 @@ void request_end(struct request *request);
 
 /* After any outcome of a probe: what it has seen on the way; NULL: it did not come to try anything. */
 const struct proto_trace *request_trace(const struct request *request);
-
 /* Where it is, as long as it is under way. */
 enum proto_stage request_stage(const struct request *request);
 

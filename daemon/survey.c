@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+/* Those of TLS 1.3 have the same ciphers, but another way of keying that the kernel was not asked for. */
 static bool taken(const SSL_CIPHER *suite, const struct kernel *kernel)
 {
 	const struct cipher *cipher = suite ? cipher_of_suite(suite) : NULL;
 
-	return cipher && kernel_takes(kernel, cipher);
+	return cipher && kernel_takes(kernel, cipher) &&
+	       strcmp(SSL_CIPHER_get_version(suite), "TLSv1.3") != 0;
 }
 
 /* There is room for it. */
@@ -23,26 +25,15 @@ static bool make_room(struct proto_strings *names)
 	return names->items;
 }
 
-bool survey_list(struct proto_strings *names, const STACK_OF(SSL_CIPHER) *suites)
-{
-	if (!make_room(names))
-		return false;
-	for (int i = 0; i < sk_SSL_CIPHER_num(suites) && i < PROTO_SUITES_MAX; i++)
-		if (!add(names, sk_SSL_CIPHER_value(suites, i)))
-			return false;
-	return true;
-}
-
-static bool list(struct proto_probe *probe, const STACK_OF(SSL_CIPHER) *suites,
+bool survey_list(struct proto_strings *names, const STACK_OF(SSL_CIPHER) *suites,
 		 const struct kernel *kernel)
 {
-	if (!suites || !make_room(&probe->offered) || !make_room(&probe->offloadable))
+	if (!suites || !make_room(names))
 		return false;
 	for (int i = 0; i < sk_SSL_CIPHER_num(suites) && i < PROTO_SUITES_MAX; i++) {
 		const SSL_CIPHER *suite = sk_SSL_CIPHER_value(suites, i);
 
-		if (!add(&probe->offered, suite) ||
-		    (taken(suite, kernel) && !add(&probe->offloadable, suite)))
+		if ((!kernel || taken(suite, kernel)) && !add(names, suite))
 			return false;
 	}
 	return true;
@@ -53,7 +44,8 @@ bool survey_offer(struct proto_probe *probe, SSL *ssl, const struct kernel *kern
 	/* What goes into the ClientHello: less than what is set, where the signature algorithms or
 	 * the security level leave something out. */
 	STACK_OF(SSL_CIPHER) *suites = SSL_get1_supported_ciphers(ssl);
-	bool listed = list(probe, suites, kernel);
+	bool listed = survey_list(&probe->offered, suites, NULL) &&
+		      survey_list(&probe->offloadable, suites, kernel);
 
 	sk_SSL_CIPHER_free(suites);
 	return listed;

@@ -212,6 +212,7 @@ static const struct proto_field capabilities_fields[] = {
 	CONSTANT(proto_capabilities, "openssl", PROTO_REQUIRED, openssl),
 	BOOL(proto_capabilities, "managed", managed),
 	STRINGS(proto_capabilities, "suites", suites),
+	STRINGS(proto_capabilities, "offloadable", offloadable),
 	OBJECT(proto_capabilities, "kernel", kernel, &schema_kernel),
 	OBJECTS(proto_capabilities, "policies", policies, proto_policy_offer, &schema_policy_offer),
 	OBJECTS(proto_capabilities, "stores", stores, proto_store_state, &schema_store_state),

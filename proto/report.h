@@ -82,7 +82,7 @@ struct proto_policy_offer {
 };
 
 struct proto_store_state {
-	const char *name, *file;	/* the configuration's */
+	const char *name, *file;	/* the service's; the file's path escaped */
 	unsigned int certificates, valid;
 	char not_after[32];
 };
@@ -96,7 +96,7 @@ struct proto_caller {
 struct proto_capabilities {
 	const char *openssl;		/* constant */
 	bool managed;
-	struct proto_strings suites;
+	struct proto_strings suites, offloadable;
 	struct proto_kernel kernel;
 	struct proto_list policies;	/* struct proto_policy_offer */
 	struct proto_list stores;	/* struct proto_store_state */

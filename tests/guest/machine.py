@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A guest: a kernel that runs one command on the machine's own tree, and is gone afterwards.
 
-What differs between kernels is in a class that the programs pass to main(). Made without arguments
+What differs between kernels is in a class that the programs pass to main(). Made with the options
 (GuestError if there is no such kernel here), its
   mounts(options)                    returns lines of fstab that this kernel needs,
   start(options, directory, output)  starts the guest and returns the process to watch; directory
@@ -245,7 +245,7 @@ def shared(text):
     return os.path.realpath(text)
 
 
-def parser(description, timeout, mem):
+def parser(description, timeout, mem, more):
     made = argparse.ArgumentParser(description=description,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--systemd", dest="pid1", action="store_const", const="systemd",
@@ -254,13 +254,15 @@ def parser(description, timeout, mem):
     made.add_argument("--mem", type=size, default=size(mem), metavar="SIZE")
     made.add_argument("--share", type=shared, metavar="DIR")
     made.add_argument("--keep-log", metavar="FILE", help="copy the kernel's log to FILE")
+    for name in more:
+        made.add_argument(name)
     made.add_argument("command", nargs="+", metavar="COMMAND")
     return made
 
 
-def split_command(argv):
+def split_command(argv, more):
     """Options end at "--" or at the first word that is none; argparse would look further."""
-    with_value = ("--timeout", "--mem", "--share", "--keep-log")
+    with_value = ("--timeout", "--mem", "--share", "--keep-log", *more)
     at = 0
     while at < len(argv) and argv[at].startswith("-") and argv[at] != "--":
         at += 2 if argv[at] in with_value else 1
@@ -299,17 +301,17 @@ def stop(number, _frame):
     raise Stopped(number)
 
 
-def main(description, kernel, timeout, mem):
-    """The exit status of a program that boots a guest with that kernel."""
-    before, command = split_command(sys.argv[1:])
-    options = parser(description, timeout, mem).parse_args([*before, "--", *command])
+def main(description, kernel, timeout, mem, more=()):
+    """The exit status of a program that boots a guest with that kernel; it may have more options."""
+    before, command = split_command(sys.argv[1:], more)
+    options = parser(description, timeout, mem, more).parse_args([*before, "--", *command])
     name = os.path.basename(sys.argv[0])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         with own_directory() as directory:
-            return run(kernel(), options, directory)
+            return run(kernel(options), options, directory)
     except GuestError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.status

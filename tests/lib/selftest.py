@@ -137,6 +137,8 @@ def resource_suite():
     check_equal(verdicts(output), ["1..3", "ok 1 - takes it", "not ok 2 - fails with it",
                                    "not ok 3 - all of it ends in good order"], "the verdicts")
     check_equal(output.count("# says why"), 1, "diagnoses")
+    failed = output[output.index("not ok 2"):].splitlines()
+    check_equal(failed[2], "# CheckFailed: no", "the first thing that is said of it")
 
 
 @test("a suite with nothing chosen has failed, one that holds has not")
@@ -213,6 +215,21 @@ def pki_once():
     before = os.stat(directory).st_ino
     pki.make(directory)
     check_equal(os.stat(directory).st_ino, before, "the inode of the directory")
+
+
+@test("the server's connections are over when their threads are")
+def over():
+    with Peer(plan=lambda number: Plan(serve=("sink", "hold")[number])) as peer:
+        threads = threading.enumerate()
+        connect(peer).close()
+        peer.connection()
+        peer.wait_over()
+        check_equal(threading.enumerate(), threads, "threads")
+        with connect(peer):
+            peer.connection(1)
+            check_raises(TimeoutError, peer.wait_over, 0.1)
+        peer.wait_over()
+        check_equal(threading.enumerate(), threads, "threads")
 
 
 @test("the server reports the ClientHello, the data and the end")

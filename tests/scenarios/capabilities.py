@@ -80,7 +80,10 @@ def sound(daemon):
 @test("the suites are those that another program finds in OpenSSL")
 def suites(daemon):
     listed = subprocess.run(["openssl", "ciphers", "-s", "DEFAULT:@SECLEVEL=2"], check=True, capture_output=True, text=True)
-    check_equal(capabilities(daemon)["suites"], listed.stdout.strip().split(":"), "suites")
+    told = capabilities(daemon)
+    check_equal(told["suites"], listed.stdout.strip().split(":"), "suites")
+    aead = [name for name in told["suites"] if name.endswith(("-GCM-SHA256", "-GCM-SHA384", "-CHACHA20-POLY1305", "-AES128-CCM"))]
+    check_equal(told["offloadable"], aead, "those that the kernel takes")
 
 
 @test("policy {name}: what a probe offers, and what of it can go to the kernel", cases=[
@@ -194,6 +197,8 @@ def calls(daemon):
         for _ in range(3):
             with caller.receive() as reply:
                 check_in("kernel", reply.parameters, "what came")
+        # A reply that nobody wanted would be before this one.
+        check_in("vendor", caller.call("org.varlink.service.GetInfo").parameters, "what came then")
         check_good(ask(daemon, peer, trust=trusting("ca")))
     check_descriptors(daemon)
 

@@ -106,7 +106,8 @@ class Errand:
         wait_until(lambda: self.daemon.callers() == 0, DEADLINE, "the end of the connection")
 
     def reload(self):
-        """It is told how that went, in the log or to the service manager, whichever works."""
+        """It is told how that went, in the log or to the service manager, whichever works. No time
+        is promised for that: a new worker may be long in coming."""
         def heard():
             return any(b"READY=1" in text for text in self._notified()) or verdicts() > before
 
@@ -115,8 +116,9 @@ class Errand:
         self._notified()
         before = verdicts()
         os.kill(self.daemon.pid, signal.SIGHUP)
-        wait_until(heard, 2 * DEADLINE, "what became of the reload")
-        wait_until(lambda: len(self.daemon.resolvers("ktlsd-worker")) == WORKERS, DEADLINE, "the end of the old workers")
+        wait_until(heard, PATIENCE / 1000, "what became of the reload")
+        wait_until(lambda: len(self.daemon.resolvers("ktlsd-worker")) == WORKERS, PATIENCE / 1000,
+                   "the end of the old workers")
 
     def _notified(self):
         """What the service manager would have been told since it was last asked for."""

@@ -123,7 +123,9 @@ KINDS = {
     "silent name": Kind(2, SLOW, "p256", host="silent.test", slow=True),
     "silent host": Kind(3, SLOW, "hole", slow=True),
     "silent server": Kind(8, SLOW, "stalling", EC, slow=True),
-    "bad server": Kind(6, rf"\w+Failed \w+|socket|{SLOW}", "bad", EC, slow=True),
+    "bad server": Kind(4, rf"\w+Failed \w+|socket|{SLOW}", "bad", EC, slow=True),
+    # How many of those fail before patience ends is the machine's affair, of these it is not.
+    "closing server": Kind(2, "HandshakeFailed handshake", "closing", EC),
     "idle": Kind(1, SLOW, slow=True, raw=(b"",)),
     "half a call": Kind(2, SLOW, slow=True, raw=(b'{"method":"io.ktlsd.Conn',)),
     "no call": Kind(3, f"{INVALID}|closed", raw=(
@@ -139,7 +141,7 @@ KINDS = {
 OUTCOMES = {"socket": 2.5, "probed": 100, REJECTED: 20, INVALID: 50, "ConnectFailed connect": 60,
             "ResolveFailed resolve": 100, "NotAuthorized policy": 100, "Busy policy": 200,
             "TimedOut resolve": 1000, "TimedOut connect": 400, "TimedOut handshake": 100,
-            "HandshakeFailed handshake": 60, "hung up": 30, "closed": 30, "unread": 200}
+            "HandshakeFailed handshake": 100, "hung up": 30, "closed": 30, "unread": 200}
 
 
 # --- those who ask

@@ -27,6 +27,7 @@ def before(_system):
     check_equal(stat.filemode(node.st_mode), "srw-rw----", "the mode of the socket")
     check_equal((node.st_uid, node.st_gid), (0, grp.getgrnam("ktls").gr_gid),
                 "its owner and group")
+    check_equal(os.readlink(system.REGISTRY), SOCKET, "what the Varlink registry has")
     check_equal(system.unit("ktlsd.service"), "inactive", "the service")
     check_true(not system.module_loaded(), "tls.ko is not loaded")
 

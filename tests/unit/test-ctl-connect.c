@@ -1,164 +1,143 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: client/ktlsctl.c is a program, which test-ktlsctl.py runs */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+/* link: -Wl,--wrap=ktls_connect,--wrap=close */
+#include "tests/unit/unit.h"
 
 #include "client/ctl-connect.c"
 #include "client/internal.h"
 
-/* What lies below is tried elsewhere. */
-void relay_init(struct relay *of, int sock, int in, int out)
-{
-	fail();
-}
+const struct ctl_syntax ctl_request_syntax;
 
-int relay_run(struct relay *of)
-{
-	fail();
-	return 0;
-}
+#define SOCK 1000 /* no descriptor of this process */
 
-int ctl_exec(const struct ctl *ctl, int sock)
-{
-	fail();
-	return 0;
-}
+/* What lies below is played: what it gives, and what was called. */
+static struct {
+	int target, sock, relayed, ran;
+	char calls[64];
+} play;
 
-int ctl_parse(struct ctl *ctl, const struct ctl_syntax *unused, int argc, char **argv)
+static void call(const char *name)
 {
-	fail();
-	return 0;
-}
-
-void ctl_print_options(const struct ctl_syntax *unused)
-{
-	fail();
+	strcat(strcat(play.calls, name), ";");
 }
 
 int ctl_usage(const char *format, ...)
 {
+	call("usage");
 	return KTLS_WHO_CALLER;
 }
 
+int ctl_set_target(struct ctl *ctl, const char *value)
+{
+	fail();
+	return 0;
+}
+
+int ctl_ask_target(struct ctl *ctl)
+{
+	call("target");
+	return play.target;
+}
+
+int __wrap_ktls_connect(struct ktls *k);
+
+int __wrap_ktls_connect(struct ktls *k)
+{
+	call("connect");
+	return play.sock;
+}
+
+int ctl_failure(const struct ktls *k)
+{
+	call("failure");
+	return KTLS_WHO_PEER;
+}
+
+void relay_init(struct relay *of, int sock, int in, int out)
+{
+	assert_int_equal(sock, SOCK);
+	assert_int_equal(in, STDIN_FILENO);
+	assert_int_equal(out, STDOUT_FILENO);
+	strcpy(of->message, "stage: text");
+}
+
+int relay_run(struct relay *of)
+{
+	call("relay");
+	return play.relayed;
+}
+
+int ctl_exec(const struct ctl *ctl, int sock)
+{
+	assert_int_equal(sock, SOCK);
+	call("exec");
+	return play.ran;
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+int __wrap_close(int fd)
+{
+	if (fd != SOCK)
+		return __real_close(fd);
+	call("close");
+	return 0;
+}
+
+static char *const nothing[] = { NULL }, *const program[] = { (char *)"program", NULL };
+
 static const struct {
-	const char *target, *host; /* NULL: refused */
-	int port;
-} targets[] = {
-	{ "example.org:443", "example.org", 443 },
-	{ "[::1]:443", "::1", 443 },
-	{ "[2001:db8::1]:65535", "2001:db8::1", 65535 },
-	{ "192.0.2.1:1", "192.0.2.1", 1 },
-	{ "[192.0.2.1]:1", "192.0.2.1", 1 },
-	{ "a:00443", "a", 443 },
-	{ "", NULL, 0 },
-	{ ":", NULL, 0 },
-	{ ":443", NULL, 0 },
-	{ "a", NULL, 0 },
-	{ "a:", NULL, 0 },
-	{ "::1:443", NULL, 0 },
-	{ "[::1]443", NULL, 0 },
-	{ "[::1:443", NULL, 0 },
-	{ "::1]:443", NULL, 0 },
-	{ "[]:443", NULL, 0 },
-	{ "[:443", NULL, 0 },
-	{ "[a]b:443", NULL, 0 },
-	{ "a:0", NULL, 0 },
-	{ "a:65536", NULL, 0 },
-	{ "a:000443", NULL, 0 },
-	{ "a:-1", NULL, 0 },
-	{ "a: 1", NULL, 0 },
-	{ "a:1x", NULL, 0 },
-	{ "a:https", NULL, 0 },
-	{ "a b:1", NULL, 0 },
-	{ "fe80::1%eth0:1", NULL, 0 },
+	const char *name, *target;
+	char *const *command;
+	bool stdio;
+	int asked, sock, below; /* what ctl_ask_target, ktls_connect, relay_run or ctl_exec give */
+	int status;
+	const char *calls;
+} lines[] = {
+	{ "relay", "a:1", nothing, false, 0, SOCK, 0, 0, "target;connect;relay;close;" },
+	{ "cut", "a:1", nothing, false, 0, SOCK, 3, 3, "target;connect;relay;close;" },
+	{ "command", "a:1", program, false, 0, SOCK, 127, 127, "target;connect;exec;close;" },
+	{ "stdio", "a:1", program, true, 0, SOCK, 126, 126, "target;connect;exec;close;" },
+	{ "failure", "a:1", program, false, 0, -1, 0, 3, "target;connect;failure;" },
+	{ "wrong target", "a", nothing, false, 1, SOCK, 0, 1, "target;" },
+	{ "no target", NULL, nothing, false, 0, SOCK, 0, 1, "usage;" },
+	{ "stdio of none", "a:1", nothing, true, 0, SOCK, 0, 1, "usage;" },
 };
 
-static void test_targets(void **state)
+static void test_lines(void **state)
 {
-	for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
-		struct ctl ctl = { .target = targets[i].target, .k = ktls_new() };
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		struct ctl ctl = { .target = lines[i].target, .command = (char **)lines[i].command,
+				   .stdio = lines[i].stdio, .k = ktls_new() };
 
-		print_message("# %s\n", targets[i].target);
-		assert_int_equal(ask_target(&ctl), targets[i].host ? 0 : KTLS_WHO_CALLER);
-		if (targets[i].host) {
-			assert_string_equal(ctl.k->request.host, targets[i].host);
-			assert_int_equal(ctl.k->request.port, targets[i].port);
-		}
+		print_message("# %s\n", lines[i].name);
+		memset(&play, 0, sizeof(play));
+		play.target = lines[i].asked;
+		play.sock = lines[i].sock;
+		play.relayed = play.ran = lines[i].below;
+		assert_int_equal(ctl_connect.run(&ctl), lines[i].status);
+		assert_string_equal(play.calls, lines[i].calls);
 		ktls_free(ctl.k);
 	}
 }
 
-static void test_long_host(void **state)
+static void test_flags(void **state)
 {
-	char target[400];
-	struct ctl ctl = { .target = target, .k = ktls_new() };
+	struct ctl ctl = { 0 };
 
-	for (int length = 250; length < 300; length++) {
-		memset(target, 'a', length);
-		for (int i = 50; i < length; i += 50)
-			target[i] = '.';
-		strcpy(target + length, ":1");
-		assert_int_equal(ask_target(&ctl), length <= 253 ? 0 : KTLS_WHO_CALLER);
-	}
-	ktls_free(ctl.k);
-}
-
-static const struct {
-	const char *text;
-	int ms; /* -1: refused */
-} timeouts[] = {
-	{ "20", 20000 }, { "0.001", 1 }, { "120", 120000 }, { "120.000", 120000 }, { "1.5", 1500 },
-	{ ".5", 500 }, { "2.", 2000 }, { "0", -1 }, { "0.0004", -1 }, { "120.001", -1 },
-	{ "121", -1 }, { "99999999999999999999", -1 }, { "", -1 }, { ".", -1 }, { "1.2.3", -1 },
-	{ "-1", -1 }, { "+1", -1 }, { "1e1", -1 }, { "0x10", -1 }, { "inf", -1 }, { "nan", -1 },
-	{ " 1", -1 }, { "1s", -1 },
-};
-
-static void test_timeouts(void **state)
-{
-	struct ktls *k = ktls_new();
-
-	for (size_t i = 0; i < sizeof(timeouts) / sizeof(*timeouts); i++) {
-		print_message("# %s\n", timeouts[i].text);
-		errno = 0;
-		assert_int_equal(ask_timeout(k, timeouts[i].text), timeouts[i].ms < 0 ? -1 : 0);
-		if (timeouts[i].ms < 0)
-			assert_int_equal(errno, EINVAL);
-		else
-			assert_int_equal(k->request.timeout_ms, timeouts[i].ms);
-	}
-	ktls_free(k);
-}
-
-static void test_words(void **state)
-{
-	struct ktls *k = ktls_new();
-
-	assert_int_equal(ask_verify(k, "none"), 0);
-	assert_int_equal(k->request.trust.verify, PROTO_VERIFY_NONE);
-	assert_int_equal(ask_verify(k, "NONE"), -1);
-	assert_int_equal(errno, EINVAL);
-	assert_int_equal(ask_io(k, "aware"), 0);
-	assert_int_equal(k->request.io, PROTO_IO_AWARE);
-	assert_int_equal(ask_io(k, ""), -1);
-	assert_int_equal(ask_min_version(k, "1.2"), 0);
-	assert_int_equal(ask_max_version(k, "1.3"), 0);
-	assert_int_equal(k->request.policy.min_version, PROTO_VERSION_TLS12);
-	assert_int_equal(k->request.policy.max_version, PROTO_VERSION_TLS13);
-	assert_int_equal(ask_min_version(k, "1.1"), -1);
-	ktls_free(k);
+	assert_int_equal(set_stdio(&ctl, NULL), 0);
+	assert_true(ctl.stdio && !ctl.verbose);
+	assert_int_equal(set_verbose(&ctl, NULL), 0);
+	assert_true(ctl.verbose);
+	assert_true(ctl_connect.runs_another);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_targets),
-		cmocka_unit_test(test_long_host),
-		cmocka_unit_test(test_timeouts),
-		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

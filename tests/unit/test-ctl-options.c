@@ -34,7 +34,13 @@ static const struct ctl_option table[] = {
 	{ .name = "long", .value = "VALUE", .set = see },
 	{ .name = "never", .value = "VALUE", .set = refuse, .expected = "nothing" },
 };
-static const struct ctl_syntax first = { table, 4, NULL }, between = { table, 4, see_operand };
+static const struct ctl_option shared_table[] = {
+	{ .name = "shared", .letter = 's', .value = "VALUE", .set = see },
+};
+static const struct ctl_syntax shared = { shared_table, 1, NULL, NULL };
+static const struct ctl_syntax empty = { .more = &shared };
+static const struct ctl_syntax first = { table, 4, NULL, NULL };
+static const struct ctl_syntax between = { table, 4, see_operand, &empty };
 
 /* words: one command line, in words. Returns how much of it is the command; -1: refused. */
 static int parse(const struct ctl_syntax *syntax, const char *words)
@@ -72,6 +78,9 @@ static const struct {
 	{ &between, "x o p", 0, "operand o;operand p;" },
 	{ &between, "x --", 0, "" },
 	{ &between, "x --long -- -- command", 1, "--;" },
+	{ &between, "x --shared a -s b o", 0, "a;b;operand o;" },
+	{ &empty, "x -s a", 0, "a;" },
+	{ &first, "x --shared a", -1, "" },
 	{ &first, "x --nothing", -1, "" },
 	{ &first, "x -n", -1, "" },
 	{ &first, "x --long", -1, "" },
@@ -89,10 +98,32 @@ static void test_lines(void **state)
 	}
 }
 
+static void test_chain(void **state)
+{
+	for (size_t i = 0; i < 4; i++)
+		assert_ptr_equal(ctl_option_at(&between, i), &table[i]);
+	assert_ptr_equal(ctl_option_at(&between, 4), &shared_table[0]);
+	assert_null(ctl_option_at(&between, 5));
+	assert_null(ctl_option_at(&first, 4));
+	assert_null(ctl_option_at(NULL, 0));
+}
+
+static void test_shared_by_commands(void **state)
+{
+	char *argv[] = { (char *)"x", (char *)"--json", (char *)"-h", NULL };
+	struct ctl ctl = { 0 };
+
+	assert_int_equal(ctl_parse(&ctl, &ctl_json_syntax, 3, argv), 0);
+	assert_true(ctl.json && ctl.help);
+	assert_int_equal(ctl_parse(&ctl, &ctl_help_syntax, 3, argv), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_shared_by_commands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

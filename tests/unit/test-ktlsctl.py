@@ -300,13 +300,25 @@ def usage(directory):
             (["connect", "a:1", "--ca", directory + "/none"], "No such file or directory"),
             (["connect", "a:1", "--ca", "/dev/null"], "takes a file with PEM certificates"),
             (["connect", "a:1", "--ciphers", "x" * 1025], "--ciphers: too long, or given"),
-            (["connect", "a:1", "--stdio=x"], "--stdio: takes no value")):
+            (["connect", "a:1", "--stdio=x"], "--stdio: takes no value"),
+            (["connect", "a:1", "--json"], "--json: no such option"),
+            (["completion"], "completion takes bash, zsh or fish"),
+            (["completion", "tcsh"], "completion takes bash, zsh or fish"),
+            (["completion", "zsh", "fish"], "fish: one shell only"),
+            (["completion", "zsh", "--", "ls"], "completion: takes no ls; try `ktlsctl completion --help`")):
         expect(run(*arguments), 1, "ktlsctl: usage: .*" + re.escape(wanted) + ".*\n")
+
+
+def commands():
+    """Of the table in --help."""
+    found = re.findall(r"^  ([a-z]+) ", run("--help").stdout, re.M)
+    assert "connect" in found and "completion" in found, found
+    return found
 
 
 @test
 def help_and_version(_):
-    for arguments in (["--help"], ["-h"], ["connect", "--help"], ["connect", "-h"]):
+    for arguments in (["--help"], ["-h"], *([name, flag] for name in commands() for flag in ("-h", "--help"))):
         result = run(*arguments)
         expect(result, 0, "", result.stdout)
         if "Usage: ktlsctl" not in result.stdout or "--help" not in result.stdout:
@@ -315,8 +327,27 @@ def help_and_version(_):
     expect(result, 0, "", result.stdout)
     if not re.fullmatch(r"ktlsctl \d+\.\d+\.\d+\n", result.stdout):
         raise AssertionError(result.stdout)
-    with open("/dev/full", "w", encoding="utf-8") as full:
-        same(subprocess.run([KTLSCTL, "--help"], stdout=full, check=False).returncode, 1)
+
+
+@test
+def help_of_a_command_needs_nothing_else(_):
+    """Neither operands nor a service."""
+    for name in commands():
+        same(run("--socket", "/nonexistent", name, "--help").returncode, 0)
+    help_of_connect = run("connect", "--help").stdout
+    if not help_of_connect.startswith("Usage: ktlsctl connect HOST:PORT [OPTION...] [-- COMMAND...]\n"):
+        raise AssertionError(help_of_connect)
+
+
+@test
+def what_cannot_be_written_was_not_done(_):
+    for arguments in (["--help"], ["--version"], *([name, "--help"] for name in commands()),
+                      *(["completion", shell] for shell in ("bash", "zsh", "fish"))):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run([KTLSCTL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                                    timeout=30)
+        same((arguments, result.returncode, result.stderr),
+             (arguments, 1, "ktlsctl: stdout: No space left on device\n"))
 
 
 @test

@@ -76,38 +76,84 @@ client/ktlsctl.1	as descriptor 3	client/ctl-exec.c	LISTEN_FDS_START 3
 LIMITS
 test_that "the manuals' limits are those of the sources" "$work/limits"
 
-# options_of_help COMMAND...: "name VALUE" of each option, VALUE in capitals as in the help.
+# options_of_help COMMAND...: "-h" and "--name VALUE" of each option, VALUE in capitals as in the help.
 options_of_help()
 {
-	"$KTLSCTL" "$@" --help | sed -n 's/^ .*--\([a-z-]*\) \{0,1\}\([A-Z]*\) .*/\1 \2/p' | sort
+	"$KTLSCTL" "$@" --help | sed -En 's/^  (-., |    )(--[a-z-]+)( [A-Z]+)? .*/\1\n\2\3/p' |
+		sed 's/,* *$//; /^$/d' | sort
 }
 
-# options_of_page SECTION: the same from the page, between that line and the next section.
+# section LINE: what the page has between that line and the next section.
+section()
+{
+	awk -v line="$1" '
+		/^\.S[sh] / { inside = $0 == line }
+		inside' $CTL_PAGE
+}
+
+# options_of_page LINE...: the same from the lists of these sections.
 options_of_page()
 {
-	awk -v section="$1" '
-		/^\.S[sh]/ { inside = $0 == section }
-		inside && /^\.It Fl/ {
-			gsub(/ , /, "\n")
-			print
-		}
-	' $CTL_PAGE | sed -En 's/^(\.It )?Fl Fl ([a-z-]*)( Ar ([a-z]*))?$/\2 \U\4/p' | sort
+	for line in "$@"; do
+		section "$line" | sed -n 's/^\.It \(Fl .*\)/\1/p' | sed 's/ , /\n/g'
+	done | sed -E 's/^Fl Fl ([a-z-]+)( Ar ([a-z]+))?$/--\1 \U\3/; s/^Fl (.)$/-\1/; s/ $//' | sort
+}
+
+# Where options that commands share are told.
+SHARED=(".Sh REQUEST OPTIONS" ".Sh OUTPUT")
+
+# options_of_command COMMAND: the same of its own section and those of SHARED that it refers to.
+options_of_command()
+{
+	local sections=(".Ss $1") line
+
+	for line in "${SHARED[@]}"; do
+		section ".Ss $1" | grep -q "^\.Sx ${line#.Sh }\( [,.]\)*$" && sections+=("$line")
+	done
+	{ options_of_page "${sections[@]}"; printf '%s\n' -h --help; } | sort
 }
 
 options_of_help > "$work/help"
 options_of_page ".Sh DESCRIPTION" > "$work/page"
 same "ktlsctl(1): the options of ktlsctl" "$work/help" "$work/page"
-options_of_help connect > "$work/help"
-options_of_page ".Ss connect" > "$work/page"
-same "ktlsctl(1): the options of connect" "$work/help" "$work/page"
 
-"$KTLSCTL" --help | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p' > "$work/help"
-sed -n 's/^\.Ss //p' $CTL_PAGE > "$work/page"
-same "ktlsctl(1): the commands" "$work/help" "$work/page"
+"$KTLSCTL" --help | sed -n 's/^  \([a-z]\{2,\}\) .*/\1/p' > "$work/commands"
+sed -n '/^\.Sh COMMANDS/,/^\.Sh [^C]/s/^\.Ss //p' $CTL_PAGE > "$work/page"
+same "ktlsctl(1): the commands" "$work/commands" "$work/page"
+
+# "connect host:port", "completion bash|zsh|fish".
+"$KTLSCTL" --help | sed -En 's/^  ([a-z].{10}) (.{16}) .*/\1 \2/p' | tr A-Z a-z | tr -s ' ' | sed 's/ $//' > "$work/help"
+section ".Sh SYNOPSIS" | awk '
+	named && /^\.Cm/ {
+		line = $2
+		if (getline > 0 && /^\.(Op )?\.?(Ar|Cm) [a-z]/) {
+			optional = /^\.Op/
+			gsub(/^\.| |Op|Ns|Ar|Cm/, "")
+			line = line " " (optional ? "[" $0 "]" : $0)
+		}
+		print line
+	}
+	{ named = /^\.Nm$/ }' | sed 's, \[option\.\.\.\]$,,' > "$work/page"
+same "ktlsctl(1): the commands of the synopsis, and their operands" "$work/help" "$work/page"
+
+while read -r command; do
+	options_of_help "$command" > "$work/help"
+	options_of_command "$command" > "$work/page"
+	same "ktlsctl(1): the options of $command" "$work/help" "$work/page"
+	uniq -d "$work/help" > "$work/twice"
+	test_that "ktlsctl $command has no option twice" "$work/twice"
+	"$KTLSCTL" "$command" --help | sed 1q > "$work/usage"
+	grep "^Usage: ktlsctl \[--socket PATH\] $command\b" "$work/usage" > /dev/null && : > "$work/usage"
+	test_that "ktlsctl $command --help begins with how to use it" "$work/usage"
+done < "$work/commands"
 
 grep -o 'KTLS_WHO_[A-Z]* = [0-9]' $HEADER | sed 's/.* //' > "$work/header"
 sed -n '/^\.Sh EXIT STATUS/,/^\.El/s/^\.It \([0-9]*\)$/\1/p' $CTL_PAGE > "$work/page"
 same "ktlsctl(1): the exit statuses" "$work/header" "$work/page"
+
+grep -oE '(put|object_add)\(error, "[a-zA-Z0-9]+"' client/ctl-service.c | cut -d'"' -f2 > "$work/source"
+section ".Sh OUTPUT" | sed -n 's/^\.It Cm //p' > "$work/page"
+same "ktlsctl(1): the members of a failure" "$work/source" "$work/page"
 
 # mandoc looks for the pages that are referred to among those installed; ours are in the tree.
 for page in $PAGE $CTL_PAGE; do

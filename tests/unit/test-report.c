@@ -35,7 +35,7 @@ static void test_nothing(void **state)
 	       "\"recordsSuppressed\":0,\"outcomes\":[],\"latencies\":[],\"sessions\":[],\"quotas\":[],"
 	       "\"configuration\":[]}}");
 	text = proto_capabilities_encode(&capabilities, &length);
-	expect(text, length, "{\"parameters\":{\"openssl\":\"OpenSSL 3\",\"managed\":false,\"suites\":[],"
+	expect(text, length, "{\"parameters\":{\"openssl\":\"OpenSSL 3\",\"managed\":false,\"suites\":[],\"offloadable\":[],"
 	       "\"kernel\":{\"release\":\"\",\"tlsErrno\":null,\"loopbackErrno\":null,\"ciphers\":[]},"
 	       "\"policies\":[],\"stores\":[],\"caller\":{\"uid\":0,\"allowed\":false,\"verifyNone\":false,"
 	       "\"barred\":false,\"rules\":[]}}}");
@@ -93,7 +93,7 @@ static void test_capabilities(void **state)
 	size_t length;
 	char *text = proto_capabilities_encode(&capabilities, &length);
 
-	expect(text, length, "{\"parameters\":{\"openssl\":\"OpenSSL 3\",\"managed\":true,\"suites\":[],"
+	expect(text, length, "{\"parameters\":{\"openssl\":\"OpenSSL 3\",\"managed\":true,\"suites\":[],\"offloadable\":[],"
 	       "\"kernel\":{\"release\":\"6.1\",\"tlsErrno\":\"ENOENT\",\"loopbackErrno\":null,\"ciphers\":["
 	       "{\"name\":\"aes-gcm-128\",\"module\":\"gcm\",\"errno\":\"EINVAL\"}]},\"policies\":["
 	       "{\"name\":\"default\",\"suites\":[],\"offloadable\":[],\"groups\":\"X25519\","

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Holds what is in systemd/ against systemd's own judgement, and against the program and its manual.
+# Holds what is in systemd/ against systemd's own judgement, and against the program and its manual; and what make install puts
+# where shells look.
 # TAP on standard output; run from the top of the tree, with O= the build directory.
 
 set -u
@@ -70,5 +71,32 @@ while read -r option; do
 	grep -q "^  --$option " "$work/help" || echo "ktlsd has no --$option"
 done > "$work/options"
 test_that "ktlsd has the options that the unit gives it" "$work/options"
+
+# As built: what is made anew for another PREFIX may be in use by other tests.
+root=$work/root
+make -s -o all install O="$O" PREFIX=/usr DESTDIR="$root" > "$work/install" 2>&1 && : > "$work/install"
+test_that "make install does it" "$work/install"
+while read -r shell file; do
+	cmp "$O/completion/$shell" "$root/usr/share/$file" 2>&1
+	"$root/usr/bin/ktlsctl" completion "$shell" | cmp - "$root/usr/share/$file" 2>&1
+done > "$work/completion" << 'COMPLETION'
+bash bash-completion/completions/ktlsctl
+zsh zsh/site-functions/_ktlsctl
+fish fish/vendor_completions.d/ktlsctl.fish
+COMPLETION
+test_that "make install: the completion for each shell is the one of the program" "$work/completion"
+
+PATH=$root/usr/bin:$PATH XDG_DATA_DIRS=$root/usr/share HOME=$work fish -c 'complete -C "ktlsctl complet"' 2>&1 | cut -f 1 > "$work/fish"
+echo completion > "$work/wanted"
+same "fish finds it there" "$work/wanted" "$work/fish"
+zsh -fc "fpath=($root/usr/share/zsh/site-functions \$fpath); autoload -Uz compinit && compinit -D -u
+	print \$_comps[ktlsctl]" > "$work/zsh" 2>&1
+echo _ktlsctl > "$work/wanted"
+same "zsh finds it there" "$work/wanted" "$work/zsh"
+
+make -s uninstall O="$O" PREFIX=/usr DESTDIR="$root" > "$work/uninstall" 2>&1
+find "$root" ! -type d >> "$work/uninstall"
+echo "$root/etc/ktlsd/ktlsd.conf" > "$work/wanted"
+same "make uninstall leaves the configuration alone" "$work/wanted" "$work/uninstall"
 
 done_testing

@@ -184,6 +184,14 @@ class Daemon:
             rows = [line.split() for line in file]
         return len([row for row in rows if row[5] == CONNECTED and row[7:] == [self.socket_path]])
 
+    @staticmethod
+    def rests(pid):
+        """Whether it waits for what comes next, or has ended: all that came before is done."""
+        try:
+            return _stat(pid)[0] in "SZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
     def table(self):
         """(name, pid, descriptors) of each of its processes."""
         return sorted((_command(pid), pid, _descriptors(pid)) for pid in self.pids())

@@ -83,13 +83,14 @@ def misbehave(report, silent):
     def do_something(_index):
         return Plan(chance.choice(STEPS), chance.choice(MISBEHAVIOURS))
     with NameServer(silent=silent) as server, Blackhole() as hole, Refusing() as refusing, \
-            Peer("p256", plan=stall) as stalling, Peer("p256", plan=do_something) as bad:
+            Peer("p256", plan=stall) as stalling, Peer("p256", plan=do_something) as bad, \
+            Peer("p256", plan=Plan("hello", "close")) as closing:
         report({"hole": hole.port, "refusing": refusing.port, "stalling": stalling.port,
-                "bad": bad.port})
+                "bad": bad.port, "closing": closing.port})
         while True:
             # What a test would look at, and nobody does here.
             server.asked.clear()
-            for peer in (stalling, bad):
+            for peer in (stalling, bad, closing):
                 with peer.changed:
                     peer.connections[:] = [one for one in peer.connections if one.is_alive()]
             time.sleep(0.2)

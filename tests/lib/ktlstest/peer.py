@@ -82,8 +82,8 @@ class Peer:
                 plan = self.plan(len(self.connections))
                 conversation = Conversation(sock, self.context, plan, self.stop_reader)
                 self.connections.append(conversation)
+                conversation.start()
                 self.changed.notify_all()
-            conversation.start()
 
     def connection(self, index=0, timeout=5.0):
         """The connection of that number, waited for."""
@@ -91,6 +91,15 @@ class Peer:
             if not self.changed.wait_for(lambda: len(self.connections) > index, timeout):
                 raise TimeoutError(f"connection {index} did not come within {timeout} s")
             return self.connections[index]
+
+    def wait_over(self, timeout=5.0):
+        """Each connection that was accepted has ended, and its thread with it."""
+        with self.changed:
+            running = [one for one in self.connections if one.is_alive()]
+        for conversation in running:
+            conversation.join(timeout)
+            if conversation.is_alive():
+                raise TimeoutError(f"a connection did not end within {timeout} s")
 
     def close(self):
         os.write(self.stop_writer, b"x")
