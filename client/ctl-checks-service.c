@@ -85,7 +85,8 @@ static void find_closed(const struct exam *exam, struct finding *finding, const 
 
 	finding_set(finding, VERDICT_FAULT, "%s may not look into %.*s, where the socket is", user, n, exam->socket);
 	if (exam->named_by)
-		finding_cure(finding, KTLS_WHO_CALLER, "name the service's socket, or let the directory's owner open it");
+		finding_cure(finding, KTLS_WHO_CALLER,
+			     "name the service's socket, or let the directory's owner open it");
 	else
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run chmod 755 %.*s", n, exam->socket);
 }
@@ -169,7 +170,8 @@ static void find_stranger(const struct exam *exam, struct finding *finding)
 		return find_misnamed(exam, finding, "it is not ktlsd that listens at");
 	finding_set(finding, VERDICT_FAULT, "it is not ktlsd that listens at %s: %s", exam->socket,
 		    exam->reach_message);
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run ss -xlp src %s; end what it shows, and run systemctl restart ktlsd.socket",
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+		     "as root, run ss -xlp src %s; end what it shows, and run systemctl restart ktlsd.socket",
 		     exam->socket);
 }
 

@@ -17,6 +17,7 @@
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
 #define CATCH_UP_MS 1100
+#define N_OF_SERVICE 4 /* ciphers; for others the kernel would look for modules, again and again */
 #define PATIENCE_MS 2500 /* for a service that does not answer: so much, and the library's margin */
 
 /* --- the machine */
@@ -73,10 +74,6 @@ static bool has_module(const struct utsname *kernel, const char *name)
 	       lists(directory, "modules.builtin", name, true);
 }
 
-/* A module that is missing is looked for at each attempt, and of those below that is enough. */
-static const char *const of_service[] = { "aes-gcm-128", "aes-gcm-256", "chacha20-poly1305",
-					  "aes-ccm-128", NULL };
-
 static bool is_down(const char *interface)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -94,7 +91,7 @@ static void examine_kernel(struct exam *exam)
 {
 	struct trial_door door = trial_kernel;
 
-	door.only = of_service;
+	door.first = N_OF_SERVICE;
 	uname(&exam->kernel);
 	exam->lo_down = is_down("lo");
 	exam->has_module = has_module;
