@@ -156,7 +156,7 @@ static void find_refusal(const struct exam *exam, struct finding *finding)
 
 static void find_silence(const struct exam *exam, struct finding *finding)
 {
-	finding_set(finding, VERDICT_FAULT, "the service does not answer: %s", exam->reach_message);
+	finding_set(finding, VERDICT_FAULT, "%.*s", (int)strcspn(exam->reach_message, ";"), exam->reach_message);
 	if (exam->systemd && !exam->named_by)
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
 			     "as root, run systemctl restart ktlsd; journalctl -u ktlsd tells what held it up");

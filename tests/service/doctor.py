@@ -182,7 +182,7 @@ def hung(_system):
     systemctl("restart", "ktlsd.service")
     for pid in system.processes():
         os.kill(pid, signal.SIGSTOP)
-    fault = check_fault("service", "the service does not answer",
+    fault = check_fault("service", "^the service gave no answer for 4500 ms$",
                         "as root, run systemctl restart ktlsd; journalctl -u ktlsd",
                         ADMINISTRATOR, user=MEMBER)
     os.unlink(WATCHDOG)

@@ -92,6 +92,18 @@ static void test_explain(void **state)
 	check_rows(&rows, VERDICT_OK, VERDICT_NOTE, VERDICT_UNKNOWN, KTLS_WHO_NOBODY);
 }
 
+static void test_two_causes(void **state)
+{
+	struct rows rows = { .n = 2, .row = {
+		{ &first, finding_of(VERDICT_FAULT, KTLS_WHO_PEER) },
+		{ &early, finding_of(VERDICT_FAULT, KTLS_WHO_CALLER) },
+	} };
+
+	explain(&rows);
+	assert_int_equal(rows.row[1].finding.verdict, VERDICT_FAULT);
+	assert_int_equal(status_of(&rows), KTLS_WHO_PEER);
+}
+
 /* A cause may stand behind what follows from it. */
 static void test_explained_by_later(void **state)
 {
@@ -202,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_two_causes),
 		cmocka_unit_test(test_explained_by_later),
 		cmocka_unit_test(test_causes),
 		cmocka_unit_test(test_run),
