@@ -67,6 +67,11 @@ class House:
                 check_good(reply)
             return reply.error
 
+    def status(self, caller):
+        with caller.call("io.ktlsd.GetStatus") as reply:
+            check_true(bool(reply.error) or len(reply.parameters["latencies"]) == 5, "it is whole")
+            return reply.error
+
     def probe(self, caller):
         with caller.call("io.ktlsd.Probe", self.target()) as reply:
             if not reply.error:
@@ -191,7 +196,7 @@ def deaths(house):
 @test("{what}: each allocation of the {who} fails once", deadline=900, cases=[
     {"who": "worker", "what": "connect", "stride": 3}, {"who": "worker", "what": "probe", "stride": 11},
     {"who": "worker", "what": "info", "stride": 1}, {"who": "worker", "what": "malformed", "stride": 1},
-    {"who": "worker", "what": "capabilities", "stride": 1},
+    {"who": "worker", "what": "status", "stride": 1}, {"who": "worker", "what": "capabilities", "stride": 1},
     {"who": "supervisor", "what": "connect", "stride": 1},
     {"who": "supervisor", "what": "reload", "stride": 11}])
 def once(house, who, what, stride):
