@@ -48,11 +48,15 @@ def unprivileged():
 @test("lo is down", deadline=DEADLINE)
 def lo_down():
     subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
-    with Daemon() as daemon:
-        fault = check_fault("loopback", "^the kernel's TLS cannot be tried on loopback: the interface lo is down: E",
-                            "^as root, run ip link set lo up$", ADMINISTRATOR, **of(daemon))
-        carry_out(fault)
-        check_sound(daemon)
+    try:
+        with Daemon() as daemon:
+            fault = check_fault("loopback",
+                                "^the kernel's TLS cannot be tried on loopback: the interface lo is down: E",
+                                "^as root, run ip link set lo up$", ADMINISTRATOR, **of(daemon))
+            carry_out(fault)
+            check_sound(daemon)
+    finally:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 @test("lo swallows what goes over it", deadline=DEADLINE)
