@@ -99,14 +99,14 @@ def stranger(_system):
 @test("no access rule for this user", deadline=DEADLINE)
 def access(_system):
     system.configure("[Access ktls]\nGroups=root\n")
-    systemctl("reload", "ktlsd.service")
+    system.reload()
     fault = check_fault("access", "no access rule lets member have a connection",
                         r"\[Access\] section of /etc/ktlsd .* have Users=member", ADMINISTRATOR,
                         user=MEMBER)
     system.configure("[Access ktls]\nGroups=root\nUsers=member\n")
     check_mended(fault)
     os.unlink(DROP_IN)
-    systemctl("reload", "ktlsd.service")
+    system.reload()
 
 
 def enable_few(kept=3):
@@ -120,7 +120,7 @@ def enable_few(kept=3):
 def empty_store(_system):
     enable_few()
     write(BUNDLE, "")
-    systemctl("reload", "ktlsd.service")
+    system.reload()
     check_mended(check_fault("stores", f"trust store system is empty: {BUNDLE}",
                              "as root, run update-ca-certificates && systemctl reload ktlsd",
                              ADMINISTRATOR, user=MEMBER))
@@ -129,7 +129,7 @@ def empty_store(_system):
 @test("the system's store is not there", deadline=DEADLINE)
 def no_store(_system):
     os.rename(BUNDLE, "/etc/ssl/certs/away")
-    systemctl("reload", "ktlsd.service")
+    system.reload()
     fault = check_fault("stores", "trust store system is empty$",
                         "install the package ca-certificates, and run systemctl reload ktlsd",
                         ADMINISTRATOR, user=MEMBER)
@@ -141,14 +141,14 @@ def no_store(_system):
 def expired_store(_system):
     write(OWN, pki.ca_text("expired"))
     system.configure(f"[Store own]\nFile={OWN}\n")
-    systemctl("reload", "ktlsd.service")
+    system.reload()
     fault = check_fault("stores", f"no certificate of trust store own is within its dates: {OWN}",
                         f"as root, put current certificates into {OWN}, and run systemctl reload ktlsd",
                         ADMINISTRATOR, user=MEMBER)
     write(OWN, pki.ca_text("ca"))
     check_mended(fault)
     os.unlink(DROP_IN)
-    systemctl("reload", "ktlsd.service")
+    system.reload()
 
 
 @test("the service is dead; root's doctor does not have the kernel load anything", deadline=DEADLINE)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """ktlsctl doctor, and what it says: one line a check, `VERDICT CHECK: WHAT; cure: CURE`."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -8,6 +9,7 @@ import subprocess
 import time
 import typing
 
+from ktlstest import system
 from ktlstest.daemon import TOP
 from ktlstest.tap import check_between, check_equal, check_true, fail, note
 
@@ -100,10 +102,15 @@ def command(finding):
 
 def carry_out(finding):
     """The command of its cure, as root."""
-    done = subprocess.run(["sh", "-c", command(finding)], stdin=subprocess.DEVNULL,
+    with system.reloading() if "systemctl reload" in command(finding) else contextlib.nullcontext():
+        _run_as_root(command(finding))
+
+
+def _run_as_root(line):
+    done = subprocess.run(["sh", "-c", line], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
                           timeout=120)
-    check_equal(done.returncode, 0, f"the exit status of {command(finding)}, which says:\n{done.stdout}")
+    check_equal(done.returncode, 0, f"the exit status of {line}, which says:\n{done.stdout}")
 
 
 BUILT = os.path.join(TOP, "build", "ktlsctl")
