@@ -61,6 +61,17 @@ static size_t closed_directory(const char *path)
 	return strlen(path);
 }
 
+/* By the group's entry, from which a session takes it when it begins. */
+static bool is_listed(gid_t gid, const char *user)
+{
+	const struct group *entry = getgrgid(gid);
+	char **member = entry ? entry->gr_mem : NULL;
+
+	while (member && *member && strcmp(*member, user) != 0)
+		member++;
+	return member && *member;
+}
+
 static bool is_for_group(const struct stat *stat)
 {
 	return (stat->st_mode & 0060) == 0060 && stat->st_gid != 0;
@@ -106,6 +117,9 @@ static void find_rights(const struct exam *exam, struct finding *finding)
 		cure_rights(exam, finding);
 	else if (in_group(exam->socket_stat.st_gid))
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "a security module forbids it: journalctl -k may tell");
+	else if (is_listed(exam->socket_stat.st_gid, user))
+		finding_cure(finding, KTLS_WHO_CALLER, "log in anew, or run newgrp %s; the group has %s, this session not yet",
+			     group, user);
 	else
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
 			     "as root, run usermod -aG %s %s; then log in anew", group, user);

@@ -91,9 +91,12 @@ def directory(_system):
 
 @test("who is not a member of the group", deadline=DEADLINE)
 def stranger(_system):
-    check_mended(check_fault("service", f"stranger may not open {SOCKET}, which is 0660 and of group ktls",
-                             "as root, run usermod -aG ktls stranger", ADMINISTRATOR, user=STRANGER),
-                 user=STRANGER)
+    what = f"stranger may not open {SOCKET}, which is 0660 and of group ktls"
+    fault = check_fault("service", what, "as root, run usermod -aG ktls stranger", ADMINISTRATOR,
+                        user=STRANGER)
+    carry_out(fault)
+    check_fault("service", what, "log in anew, or run newgrp ktls;", CALLER, user=STRANGER, groups=[])
+    check_sound(user=STRANGER)
 
 
 @test("no access rule for this user", deadline=DEADLINE)

@@ -8,6 +8,7 @@ enum { ALICE = 1000, KTLS = 500, OTHERS = 600 };
 
 static struct {
 	bool member; /* alice is one of ktls */
+	bool listed; /* and would be after a new login */
 	const char *closed; /* directory that she may not look into */
 } fake;
 
@@ -53,15 +54,17 @@ struct passwd *__wrap_getpwuid(uid_t uid)
 struct group *__wrap_getgrgid(gid_t gid)
 {
 	static char name[] = "ktls";
-	static struct group ktls = { .gr_name = name };
+	static char bob[] = "bob", alice[] = "alice";
+	static char *members[] = { bob, alice, NULL };
+	static struct group ktls = { .gr_name = name, .gr_mem = members };
 
+	members[1] = fake.listed ? alice : NULL;
 	return gid == KTLS ? &ktls : NULL;
 }
 
 static struct exam exam_of(enum ktls_status reached, int err)
 {
-	fake.member = false;
-	fake.closed = NULL;
+	memset(&fake, 0, sizeof(fake));
 	return (struct exam){
 		.socket = "/run/ktlsd/io.ktlsd", .reached = reached, .reach_errno = err,
 		.reach_message = "what came", .systemd = true,
@@ -105,6 +108,9 @@ static void test_rights(void **state)
 
 	check(&exam, "service", VERDICT_FAULT, ADMIN, "alice may not open " PATH ", which is 0660 and of group ktls",
 	      "as root, run usermod -aG ktls alice; then log in anew");
+	fake.listed = true;
+	check(&exam, "service", VERDICT_FAULT, CALLER, "alice may not open " PATH ", which is 0660 and of group ktls",
+	      "log in anew, or run newgrp ktls; the group has alice, this session not yet");
 	fake.member = true;
 	check(&exam, "service", VERDICT_FAULT, ADMIN, "alice may not open " PATH ", which is 0660 and of group ktls",
 	      "a security module forbids it: journalctl -k may tell");

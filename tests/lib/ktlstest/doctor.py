@@ -42,22 +42,22 @@ class Diagnosis:
         return [finding for finding in self.findings.values() if finding.verdict == verdict]
 
 
-def identity(user):
-    """Keywords for subprocess: this user, with his groups as they are now."""
+def identity(user, groups=None):
+    """Keywords for subprocess: this user, with his groups as they are now, or with others."""
     if user is None:
         return {}
     entry = pwd.getpwnam(user)
     return {"user": entry.pw_uid, "group": entry.pw_gid,
-            "extra_groups": os.getgrouplist(user, entry.pw_gid)}
+            "extra_groups": os.getgrouplist(user, entry.pw_gid) if groups is None else groups}
 
 
-def run(*words, user=None, program="ktlsctl", **environment):
+def run(*words, user=None, groups=None, program="ktlsctl", **environment):
     """Its exit status, what it said, and how long it took."""
     began = time.monotonic()
     done = subprocess.run(
         [program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, check=False, timeout=60, cwd="/",
-        env={**os.environ, **environment}, **identity(user))
+        env={**os.environ, **environment}, **identity(user, groups))
     return done.returncode, done.stdout, time.monotonic() - began
 
 
