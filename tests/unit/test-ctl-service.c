@@ -107,8 +107,8 @@ static void test_who(void **state)
 	};
 
 	for (size_t who = 0; who < array_size(names); who++)
-		assert_string_equal(who_name((enum ktls_who)who), names[who]);
-	assert_string_equal(who_name((enum ktls_who)array_size(names)), "internal");
+		assert_string_equal(ctl_who_name((enum ktls_who)who), names[who]);
+	assert_string_equal(ctl_who_name((enum ktls_who)array_size(names)), "internal");
 }
 
 int main(void)
