@@ -8,9 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* How long a full queue of the service's is left alone; poll(2) cannot tell when it has room. */
 #define REACH_AGAIN_MS 10
+
+/* There is such a directory where systemd runs the machine: sd_booted(3). */
+#define SYSTEMD "/run/systemd/system/"
 
 /* What a step of one state comes to. */
 enum { CALL_FAILS = -1, CALL_WAITS = 0, CALL_GOES_ON = 1 };
@@ -72,21 +76,36 @@ int call_done(struct ktls *k)
 	return CALL_GOES_ON;
 }
 
-static int call_unreachable(struct ktls *k, int err)
+/* Where the service is as it was installed, it is known how it is started. */
+static const char *unreachable_hint(const struct ktls *k, int err)
 {
 	static const struct {
 		int err;
-		const char *hint;
+		const char *under_systemd, *by_hand, *elsewhere;
 	} hints[] = {
-		{ ENOENT, "; is ktlsd running?" },
-		{ ECONNREFUSED, "; is ktlsd running?" },
-		{ EACCES, "; is this user in the service's group?" },
+		{ ENOENT, "; as root, run systemctl enable --now ktlsd.socket", "; as root, run ktlsd",
+		  "; does ktlsd run, and listen there?" },
+		{ ECONNREFUSED, "; as root, run systemctl restart ktlsd.socket", "; as root, run ktlsd",
+		  "; does ktlsd run, and listen there?" },
+		{ EACCES, "; are this user and this session in the group ktls?",
+		  "; are this user and this session in the group ktls?",
+		  "; are this user and this session in the service's group?" },
 	};
-	const char *hint = "";
 
-	for (size_t i = 0; i < array_size(hints); i++)
-		if (hints[i].err == err)
-			hint = hints[i].hint;
+	for (size_t i = 0; i < array_size(hints); i++) {
+		if (hints[i].err != err)
+			continue;
+		if (strcmp(k->service.sun_path, KTLS_SOCKET) != 0)
+			return hints[i].elsewhere;
+		return access(SYSTEMD, F_OK) == 0 ? hints[i].under_systemd : hints[i].by_hand;
+	}
+	return "";
+}
+
+static int call_unreachable(struct ktls *k, int err)
+{
+	const char *hint = unreachable_hint(k, err);
+
 	errno = err;
 	return call_fail(k, KTLS_UNREACHABLE, "service", err, "cannot reach %s: %m%s",
 			 k->service.sun_path, hint);

@@ -1,50 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/ctl-checks.h"
 
+#include "client/ctl-membership.h"
 #include "client/ctl-view.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
-#define NAME_MAX_SHOWN 64
-
 /* --- the socket */
-
-static const char *user_name(char name[static NAME_MAX_SHOWN], uid_t uid)
-{
-	const struct passwd *entry = getpwuid(uid);
-
-	if (entry)
-		snprintf(name, NAME_MAX_SHOWN, "%s", entry->pw_name);
-	else
-		snprintf(name, NAME_MAX_SHOWN, "uid %u", uid);
-	return name;
-}
-
-static const char *group_name(char name[static NAME_MAX_SHOWN], gid_t gid)
-{
-	const struct group *entry = getgrgid(gid);
-
-	if (entry)
-		snprintf(name, NAME_MAX_SHOWN, "%s", entry->gr_name);
-	else
-		snprintf(name, NAME_MAX_SHOWN, "gid %u", gid);
-	return name;
-}
-
-static bool in_group(gid_t gid)
-{
-	gid_t groups[256];
-	int n = getgroups(sizeof(groups) / sizeof(*groups), groups);
-
-	for (int i = 0; i < n; i++)
-		if (groups[i] == gid)
-			return true;
-	return getegid() == gid;
-}
 
 /* The first directory on the way to a file that this user may not look into. */
 static size_t closed_directory(const char *path)
@@ -59,17 +23,6 @@ static size_t closed_directory(const char *path)
 			return n;
 	}
 	return strlen(path);
-}
-
-/* By the group's entry, from which a session takes it when it begins. */
-static bool is_listed(gid_t gid, const char *user)
-{
-	const struct group *entry = getgrgid(gid);
-	char **member = entry ? entry->gr_mem : NULL;
-
-	while (member && *member && strcmp(*member, user) != 0)
-		member++;
-	return member && *member;
 }
 
 static bool is_for_group(const struct stat *stat)
@@ -105,24 +58,23 @@ static void find_closed(const struct exam *exam, struct finding *finding, const 
 /* What is there, and is not to be reached. */
 static void find_rights(const struct exam *exam, struct finding *finding)
 {
-	char user[NAME_MAX_SHOWN], group[NAME_MAX_SHOWN];
+	struct membership who;
 
-	user_name(user, geteuid());
+	membership_of(&who, exam->socket_stat.st_gid);
 	if (exam->socket_errno)
-		return find_closed(exam, finding, user);
-	group_name(group, exam->socket_stat.st_gid);
-	finding_set(finding, VERDICT_FAULT, "%s may not open %s, which is %04o and of group %s", user,
-		    exam->socket, exam->socket_stat.st_mode & 07777, group);
+		return find_closed(exam, finding, who.user);
+	finding_set(finding, VERDICT_FAULT, "%s may not open %s, which is %04o and of group %s", who.user,
+		    exam->socket, exam->socket_stat.st_mode & 07777, who.group);
 	if (!is_for_group(&exam->socket_stat))
 		cure_rights(exam, finding);
-	else if (in_group(exam->socket_stat.st_gid))
+	else if (who.in)
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "a security module forbids it: journalctl -k may tell");
-	else if (is_listed(exam->socket_stat.st_gid, user))
+	else if (who.listed)
 		finding_cure(finding, KTLS_WHO_CALLER, "log in anew, or run newgrp %s; the group has %s, this session not yet",
-			     group, user);
+			     who.group, who.user);
 	else
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-			     "as root, run usermod -aG %s %s; then log in anew", group, user);
+			     "as root, run usermod -aG %s %s; then log in anew", who.group, who.user);
 }
 
 /* What the caller named is his to mend. */

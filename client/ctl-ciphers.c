@@ -170,7 +170,7 @@ static void render(struct view *view, struct json_object *document)
 static int run(struct ctl *ctl)
 {
 	struct json_object *service = ctl_service_call(ctl, "io.ktlsd.GetCapabilities");
-	int status = service ? KTLS_WHO_NOBODY : ctl_failure(ctl->k);
+	int status = service ? KTLS_WHO_NOBODY : ctl_failure(ctl);
 	struct json_object *document = service ? json_object_new_object() :
 						 ctl_service_failure(ctl->k);
 

@@ -97,7 +97,7 @@ static int connect_and_go(struct ctl *ctl)
 		return KTLS_WHO_CALLER;
 	sock = ktls_connect(ctl->k);
 	if (sock < 0) {
-		status = ctl_failure(ctl->k);
+		status = ctl_failure(ctl);
 		if (ctl->verbose)
 			print_failure_details(ctl->k);
 		return status;

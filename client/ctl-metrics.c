@@ -253,7 +253,7 @@ static int run(struct ctl *ctl)
 {
 	struct json_object *status = ctl_service_call(ctl, "io.ktlsd.GetStatus");
 	struct json_object *counters = ctl_tlsstat(CTL_TLSSTAT);
-	int outcome = status ? KTLS_WHO_NOBODY : ctl_failure(ctl->k);
+	int outcome = status ? KTLS_WHO_NOBODY : ctl_failure(ctl);
 
 	put_family("ktlsd_up", "gauge", NULL, "Whether the service answers.");
 	printf("ktlsd_up %d\n", status ? 1 : 0);

@@ -50,7 +50,8 @@ static struct json_object *takes_over(struct ctl *ctl, enum ktls_io io)
 
 	ktls_reset(ctl->k);
 	if (ktls_set_io(ctl->k, io) == 0)
-		probed = ctl_service_call(ctl, CTL_PROBE);
+		ctl->probing = true;
+	probed = ctl_service_call(ctl, CTL_PROBE);
 	if (probed)
 		takes = json_object_get(view_get(probed, "takesOver"));
 	json_object_put(probed);
@@ -217,9 +218,10 @@ static int run(struct ctl *ctl)
 		return ctl_usage("probe takes HOST:PORT; try `ktlsctl probe --help`");
 	if (ctl_ask_target(ctl) != 0)
 		return KTLS_WHO_CALLER;
+	ctl->probing = true;
 	probed = ctl_service_call(ctl, CTL_PROBE);
 	if (!probed)
-		status = ctl_failure(ctl->k);
+		status = ctl_failure(ctl);
 	document = probed ? document_of(ctl, probed) : ctl_service_failure(ctl->k);
 	json_object_put(probed);
 	return ctl_show(ctl, document, render, status);

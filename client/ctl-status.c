@@ -187,7 +187,7 @@ static int show_once(struct ctl *ctl, struct json_object *faults)
 		document = json_object_new_object();
 		json_object_object_add(document, "service", told);
 	} else {
-		status = ctl_failure(ctl->k);
+		status = ctl_failure(ctl);
 		document = ctl_service_failure(ctl->k);
 	}
 	json_object_object_add(document, "kernel", kernel_part(faults));

@@ -21,6 +21,7 @@ struct ctl {
 	char **command; /* ends in NULL; empty: none */
 	double interval; /* of --watch, seconds; 0: once */
 	bool stdio, verbose, json, quick, help, version;
+	bool probing; /* what a probe shows is shown */
 };
 
 /* One option: set by ask if the request takes it as it stands, else by set. Both: -1 with errno. */
@@ -84,8 +85,8 @@ void ctl_print_options(const struct ctl_syntax *syntax);
 int ctl_flush(void);
 /* One line on stderr. Returns KTLS_WHO_CALLER. */
 int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same of a call that failed; the exit status it calls for. */
-int ctl_failure(const struct ktls *k);
+/* The same of a call that failed, with the next step; the exit status it calls for. */
+int ctl_failure(const struct ctl *ctl);
 
 /* Runs ctl->command with the socket as descriptor 3, and as its stdin and stdout as well if
  * ctl->stdio. Returns on failure. */

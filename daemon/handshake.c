@@ -18,7 +18,7 @@ static const struct {
 	int alert;
 	const char *meaning;
 } meanings[] = {
-	{ SSL_AD_PROTOCOL_VERSION, "it does not speak TLS 1.2" },
+	{ SSL_AD_PROTOCOL_VERSION, "it does not speak TLS 1.2, and ktlsd no other version" },
 	{ SSL_AD_HANDSHAKE_FAILURE, "it has no cipher, group or signature algorithm in common "
 				    "with us, or wants a client certificate" },
 	{ SSL_AD_INSUFFICIENT_SECURITY, "it has no cipher in common with us that it allows" },

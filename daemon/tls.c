@@ -241,7 +241,8 @@ SSL *tls_session(struct tls *tls, const struct proto_connect *wanted, enum tls_o
 	enum proto_error error = PROTO_OK;
 
 	if (!m.policy) {
-		proto_status_invalid(status, "policy.name", "there is no policy of this name");
+		proto_status_invalid(status, "policy.name", "there is no policy of this name: it takes a "
+				     "[Policy] section of ktlsd.conf(5)");
 		return NULL;
 	}
 	for (size_t i = 0; i < array_size(steps) && error == PROTO_OK; i++)

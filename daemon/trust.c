@@ -291,7 +291,8 @@ static enum proto_error from_store(struct trust *trust, const char *name, X509_S
 			return PROTO_OK;
 		}
 	}
-	return proto_status_invalid(status, "trust.store", "there is no trust store of this name");
+	return proto_status_invalid(status, "trust.store", "there is no trust store of this name: it takes a "
+				    "[Store] section of ktlsd.conf(5)");
 }
 
 enum proto_error trust_get(struct trust *trust, const struct proto_trust *wanted,
