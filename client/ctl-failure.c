@@ -10,6 +10,9 @@
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
 #define HINT_MAX 512
+#define STEP_MAX 280
+
+#define DOCTOR "ktlsctl doctor tells why"
 
 /* The text of the errno behind a failure, unless the message has it already. */
 static const char *failure_cause(const struct ktls *k)
@@ -44,28 +47,34 @@ static bool lacks_group(const struct ctl *ctl, struct membership *who)
 	return !who->in && (!ctl->socket || strcmp(who->group, "ktls") == 0);
 }
 
+static void join_step(const struct membership *who, char step[static STEP_MAX])
+{
+	if (who->listed)
+		snprintf(step, STEP_MAX, "the group %s has %s, this session not yet: log in anew, or run newgrp %s",
+			 who->group, who->user, who->group);
+	else
+		snprintf(step, STEP_MAX, "as root, run usermod -aG %s %s; then log in anew", who->group, who->user);
+}
+
 static void tell_group(const struct ctl *ctl, char hint[static HINT_MAX])
 {
 	struct membership who;
 
-	if (!lacks_group(ctl, &who))
-		snprintf(hint, HINT_MAX, "ktlsctl doctor tells why");
-	else if (who.listed)
-		snprintf(hint, HINT_MAX, "the group %s has %s, this session not yet: log in anew, or run newgrp %s",
-			 who.group, who.user, who.group);
+	if (lacks_group(ctl, &who))
+		join_step(&who, hint);
 	else
-		snprintf(hint, HINT_MAX, "as root, run usermod -aG %s %s; then log in anew", who.group, who.user);
+		snprintf(hint, HINT_MAX, DOCTOR);
 }
 
-/* For the shipped rule is for the group, in which root need not be. */
+/* Who opens the socket without being in its group, as root does, is not whom the shipped rule is for. */
 static void tell_rule(const struct ctl *ctl, char hint[static HINT_MAX])
 {
 	struct membership who;
-	char step[HINT_MAX];
+	char step[STEP_MAX];
 
 	if (!lacks_group(ctl, &who))
 		return;
-	tell_group(ctl, step);
+	join_step(&who, step);
 	snprintf(hint, HINT_MAX, "the shipped access rule is for the group %s, in which %s is not: %s", who.group,
 		 who.user, step);
 }
@@ -79,7 +88,6 @@ static void tell_name(const struct ctl *ctl, char hint[static HINT_MAX])
 			 (int)(colon - ctl->target), ctl->target);
 }
 
-#define DOCTOR "ktlsctl doctor tells why"
 #define TRUST "--ca FILE, --store NAME or --pin PIN says what to trust"
 #define NAME "--name NAME says which name the right server's certificate has"
 #define X509(x509) KTLS_CERTIFICATE_REJECTED, 0, "X509_V_ERR_" x509
@@ -113,9 +121,9 @@ static const struct hint {
 	{ X509("HOSTNAME_MISMATCH"), NAME, "the names that it has" },
 	{ X509("IP_ADDRESS_MISMATCH"), NAME, "the names that it has" },
 	{ KTLS_CERTIFICATE_REJECTED, .shown = "the certificates, and pins of them" },
-	{ KTLS_HANDSHAKE_FAILED, 0, "protocol_version" },
-	{ KTLS_HANDSHAKE_FAILED, 0, "handshake_failure", "ktlsctl ciphers shows the suites of each policy" },
-	{ KTLS_HANDSHAKE_FAILED, 0, "insufficient_security", "ktlsctl ciphers shows the suites of each policy" },
+	{ KTLS_HANDSHAKE_FAILED, 0, "protocol_version", "let the server have TLS 1.2" },
+	{ KTLS_HANDSHAKE_FAILED, 0, "handshake_failure", "ktlsctl ciphers shows what each policy offers" },
+	{ KTLS_HANDSHAKE_FAILED, 0, "insufficient_security", "ktlsctl ciphers shows what each policy offers" },
 	{ KTLS_HANDSHAKE_FAILED, 0, "unrecognized_name", "--server-name NAME sends another" },
 	{ KTLS_HANDSHAKE_FAILED, 0, "no_application_protocol", "--alpn PROTOCOL offers one" },
 	{ KTLS_HANDSHAKE_FAILED, .shown = "how far it comes" },

@@ -148,7 +148,7 @@ static enum answer rule_fits(const struct question *q, const struct config_acces
 #define NO_VERIFY_NONE "does not allow verify: none (AllowVerifyNone=)"
 /* Of a long host only the beginning is told: who can mend it has to be seen, too. */
 #define HOST_TOLD_MAX 120
-#define MEND "; an administrator can change that in ktlsd.conf(5)"
+#define MEND "; an administrator can change that in ktlsd.conf(5), and reload ktlsd"
 
 static enum proto_error refuse(const struct question *q, struct proto_status *status,
 			       const char *rule, const char *what)

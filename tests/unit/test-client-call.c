@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests: client/call.c */
 /* tests: client/sync.c */
-/* link: -Wl,--wrap=connect */
+/* link: -Wl,--wrap=connect,--wrap=access */
 #include "tests/unit/client-service.h"
 
 #include "client/internal.h"
@@ -257,7 +257,7 @@ static void test_not_there(void **state)
 	close_fd(&service->listener);
 	assert_failed(k, ktls_connect(k), ECONNREFUSED, KTLS_UNREACHABLE);
 	assert_non_null(strstr(ktls_get_message(k), service->path));
-	assert_non_null(strstr(ktls_get_message(k), "is ktlsd running?"));
+	assert_non_null(strstr(ktls_get_message(k), "; does ktlsd run, and listen there?"));
 	assert_string_equal(ktls_get_stage(k), "service");
 	assert_int_equal(ktls_get_errno(k), ECONNREFUSED);
 	ktls_free(k);
@@ -273,6 +273,52 @@ static void test_not_there(void **state)
 	assert_non_null(strstr(ktls_get_message(k), "group"));
 	ktls_free(k);
 	service_free(service);
+}
+
+/* access(2) as the library sees it, which asks for nothing but who runs the machine. */
+static bool has_systemd;
+
+int __wrap_access(const char *path, int mode);
+
+int __wrap_access(const char *path, int mode)
+{
+	assert_string_equal(path, "/run/systemd/system/");
+	errno = ENOENT;
+	return has_systemd ? 0 : -1;
+}
+
+static const struct {
+	int err;
+	bool systemd;
+	const char *hint;
+} hints[] = {
+	{ ENOENT, true, "; as root, run systemctl enable --now ktlsd.socket" },
+	{ ENOENT, false, "; as root, run ktlsd" },
+	{ ECONNREFUSED, true, "; as root, run systemctl restart ktlsd.socket" },
+	{ ECONNREFUSED, false, "; as root, run ktlsd" },
+	{ EACCES, true, "; are this user and this session in the group ktls?" },
+	{ EACCES, false, "; are this user and this session in the group ktls?" },
+	{ EPROTOTYPE, true, "" },
+};
+
+/* At the place where the service is installed; other places are nothing that systemd knows. */
+static void test_hints(void **state)
+{
+	for (size_t i = 0; i < array_size(hints); i++) {
+		struct ktls *k = ktls_new();
+		char wanted[256];
+
+		has_systemd = hints[i].systemd;
+		assert_int_equal(ktls_set_host(k, "example.org"), 0);
+		assert_int_equal(ktls_set_port(k, 443), 0);
+		connect_failure.times = 1;
+		connect_failure.err = hints[i].err;
+		assert_failed(k, ktls_connect(k), hints[i].err, KTLS_UNREACHABLE);
+		snprintf(wanted, sizeof(wanted), "cannot reach " KTLS_SOCKET ": %s%s",
+			 strerror(hints[i].err), hints[i].hint);
+		assert_string_equal(ktls_get_message(k), wanted);
+		ktls_free(k);
+	}
 }
 
 static void serve_silence(struct service *service, int caller)
@@ -728,6 +774,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_refused_socket_is_shut_down),
 		cmocka_unit_test(test_not_there),
+		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_silence_ends),
 		cmocka_unit_test(test_answer_beats_deadline),
 		cmocka_unit_test(test_free_cancels),

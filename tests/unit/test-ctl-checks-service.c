@@ -4,6 +4,9 @@
 
 #include "tests/unit/exam.h"
 
+#include <grp.h>
+#include <pwd.h>
+
 enum { ALICE = 1000, KTLS = 500, OTHERS = 600 };
 
 static struct {

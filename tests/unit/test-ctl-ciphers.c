@@ -59,9 +59,9 @@ struct json_object *ctl_service_failure(const struct ktls *k)
 	return json_tokener_parse("{\"error\": {\"name\": \"ServiceUnreachable\"}}");
 }
 
-int __wrap_ctl_failure(const struct ktls *k);
+int __wrap_ctl_failure(const struct ctl *ctl);
 
-int __wrap_ctl_failure(const struct ktls *k)
+int __wrap_ctl_failure(const struct ctl *ctl)
 {
 	return KTLS_WHO_ADMINISTRATOR;
 }

@@ -47,7 +47,7 @@ int __wrap_ktls_connect(struct ktls *k)
 	return play.sock;
 }
 
-int ctl_failure(const struct ktls *k)
+int ctl_failure(const struct ctl *ctl)
 {
 	call("failure");
 	return KTLS_WHO_PEER;

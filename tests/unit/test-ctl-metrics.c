@@ -15,9 +15,9 @@ struct json_object *ctl_service_call(struct ctl *ctl, const char *method)
 	return NULL;
 }
 
-int __wrap_ctl_failure(const struct ktls *k);
+int __wrap_ctl_failure(const struct ctl *ctl);
 
-int __wrap_ctl_failure(const struct ktls *k)
+int __wrap_ctl_failure(const struct ctl *ctl)
 {
 	return KTLS_WHO_ADMINISTRATOR;
 }
