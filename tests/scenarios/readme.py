@@ -3,30 +3,17 @@
 """The two clients in README.md do what it says of them."""
 
 import os
-import re
 import subprocess
 import tempfile
-import textwrap
 
 from ktlstest import ktls, pki
 from ktlstest.daemon import TOP, Daemon
 from ktlstest.peer import Peer
-from ktlstest.tap import check_equal, check_true, main, test
+from ktlstest.readme import example, replaced
+from ktlstest.tap import check_equal, main, test
 
 KTLS_SOCKET = "/run/ktlsd/io.ktlsd"
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
-
-
-def example(heading):
-    """The indented block behind a heading."""
-    with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
-        section = file.read().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return textwrap.dedent("\n".join(re.findall(r"^(?:    .*|)$", section, re.M)))
-
-
-def replaced(text, old, new):
-    check_true(old in text, f"{old} in the example")
-    return text.replace(old, new)
 
 
 @test("the client in Python, without libktls")
