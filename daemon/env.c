@@ -96,9 +96,12 @@ void env_deinit(struct env *env)
 	env->tls = tls_free(env->tls);
 }
 
-/* How old an answer of the kernel's may be. */
+/* How old an answer of the kernel's may be. Who has just loaded the module, as he was told to, is not
+ * to be told so again; to see that takes no more than a socket. */
 static uint64_t answer_lasts_us(const struct env *env)
 {
+	if (env->kernel.ulp_errno && kernel_ulp_errno() == 0)
+		return 0;
 	if (env->kernel_changed || !kernel_takes_any(&env->kernel) ||
 	    kernel_was_hindered(&env->kernel))
 		return ENV_PROBE_INTERVAL_US;

@@ -120,6 +120,12 @@ bool kernel_probe(struct kernel *kernel)
 	return !kernel->ulp_errno;
 }
 
+/* What a probe finds comes by the probe alone. */
+int kernel_ulp_errno(void)
+{
+	return ENOENT;
+}
+
 bool kernel_takes_any(const struct kernel *kernel)
 {
 	return !kernel->ulp_errno;

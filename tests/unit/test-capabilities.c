@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* link: -Wl,--wrap=getgrnam,--wrap=kernel_probe,--wrap=calloc,--wrap=strdup */
+/* link: -Wl,--wrap=getgrnam,--wrap=kernel_probe,--wrap=kernel_ulp_errno,--wrap=calloc,--wrap=strdup */
 #include "tests/unit/config-load.h"
 #include "tests/unit/loop.h"
 #include "tests/unit/x509.h"
@@ -18,6 +18,7 @@ void *__wrap_calloc(size_t n, size_t size);
 char *__real_strdup(const char *text);
 char *__wrap_strdup(const char *text);
 bool __wrap_kernel_probe(struct kernel *kernel);
+int __wrap_kernel_ulp_errno(void);
 
 void *__wrap_calloc(size_t n, size_t size)
 {
@@ -34,6 +35,13 @@ bool __wrap_kernel_probe(struct kernel *kernel)
 	probes++;
 	*kernel = found;
 	return kernel_takes_any(kernel);
+}
+
+static int ulp_errno = ENOENT;
+
+int __wrap_kernel_ulp_errno(void)
+{
+	return ulp_errno;
 }
 
 /* --- a worker's environment, and who asks in it */
@@ -237,6 +245,26 @@ static void test_kernel_of_now(void **state)
 	world_free(w);
 }
 
+/* Whoever was told to load the module, and did, is not told so again. */
+static void test_module_of_now(void **state)
+{
+	struct world *w = world_new("", &no_tls);
+
+	found = sound;
+	probes = 0;
+	assert_int_equal(ask(w)->kernel.tls_errno, ENOENT);
+	ulp_errno = EPERM;
+	assert_int_equal(ask(w)->kernel.tls_errno, ENOENT);
+	assert_int_equal(probes, 0);
+	ulp_errno = 0;
+	assert_int_equal(ask(w)->kernel.tls_errno, 0);
+	assert_int_equal(probes, 1);
+	ask(w);
+	assert_int_equal(probes, 1);
+	ulp_errno = ENOENT;
+	world_free(w);
+}
+
 /* --- who asks */
 
 #define RULES											\
@@ -331,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_kernels),
 		cmocka_unit_test(test_policies),
 		cmocka_unit_test(test_kernel_of_now),
+		cmocka_unit_test(test_module_of_now),
 		cmocka_unit_test(test_caller),
 		cmocka_unit_test(test_no_destinations),
 		cmocka_unit_test(test_barred),
