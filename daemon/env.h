@@ -59,8 +59,9 @@ void env_log_kernel(const struct kernel *kernel, const struct kernel *before, st
 /*
  * Asks the kernel anew where there is reason to: it took nothing, or has refused since what it had
  * taken, or could not be asked well. At most once in ENV_PROBE_INTERVAL_US, unless the module has come
- * meanwhile, since asking blocks the loop for as long as some hundred system calls take. That it lacks a cipher is no reason: to ask for
- * that has it look for the module, which takes a process. A reload asks, in the supervisor.
+ * meanwhile, since asking blocks the loop for as long as some hundred system calls take. That it
+ * lacks a cipher is no reason: to ask for that has it look for the module, which takes a process. A
+ * reload asks, in the supervisor.
  */
 #define ENV_PROBE_INTERVAL_US 1000000
 void env_refresh(struct env *env);

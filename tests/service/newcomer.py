@@ -16,7 +16,8 @@ from ktlstest.daemon import TOP
 from ktlstest.doctor import identity
 from ktlstest.peer import TLS13
 from ktlstest.system import DROP_IN, PEER, SOCKET, run, systemctl
-from ktlstest.tap import check_between, check_equal, check_in, check_not_in, check_true, fail, main, note, test, wait_until
+from ktlstest.tap import (check_between, check_equal, check_in, check_not_in, check_true, fail, main, note, test,
+                          wait_until)
 
 DEADLINE = 120
 USER, SERVER, PORT = "alice", "server.test", 443
