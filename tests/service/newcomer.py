@@ -15,7 +15,7 @@ from ktlstest import pki, readme, system
 from ktlstest.daemon import TOP
 from ktlstest.doctor import identity
 from ktlstest.peer import TLS13
-from ktlstest.system import DROP_IN, PEER, SOCKET, run, systemctl
+from ktlstest.system import DROP_IN, PEER, SOCKET, System, run, systemctl
 from ktlstest.tap import (check_between, check_equal, check_in, check_not_in, check_true, fail, main, note, test,
                           wait_until)
 
@@ -32,6 +32,8 @@ CONNECT = readme.replaced(AS_SERVICE[-1], "example.org", SERVER)
 
 class Machine:
     """ktlsd is installed, and that is all."""
+
+    diagnosis = System.diagnosis
 
     def __init__(self):
         system.install()
@@ -180,6 +182,7 @@ ROOTS_RULE = r"policy: .*no access rule .* in which root is not: as root, run us
 @test("README: three commands, from a machine without the module to a connection", deadline=DEADLINE)
 def three_commands(_machine):
     fresh()
+    check_equal(readme.commands("As a service, "), ["make install PREFIX=/usr"], "the installation, which was done")
     check_equal(len(AS_SERVICE), 3, f"the number of commands: {AS_SERVICE}")
     with server(), trusted():
         for command in AS_SERVICE[:2]:
