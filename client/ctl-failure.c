@@ -88,6 +88,13 @@ static void tell_name(const struct ctl *ctl, char hint[static HINT_MAX])
 			 (int)(colon - ctl->target), ctl->target);
 }
 
+/* What status says of its own failure is not to send one to status. */
+static void tell_limits(const struct ctl *ctl, char hint[static HINT_MAX])
+{
+	if (ctl->target)
+		snprintf(hint, HINT_MAX, "ktlsctl status shows the limits, and what is used of them");
+}
+
 #define TRUST "--ca FILE, --store NAME or --pin PIN says what to trust"
 #define NAME "--name NAME says which name the right server's certificate has"
 #define X509(x509) KTLS_CERTIFICATE_REJECTED, 0, "X509_V_ERR_" x509
@@ -109,7 +116,7 @@ static const struct hint {
 	{ KTLS_LOST, .text = DOCTOR },
 	{ KTLS_PROTOCOL, .text = DOCTOR },
 	{ KTLS_NOT_AUTHORIZED, .tell = tell_rule },
-	{ KTLS_BUSY, .text = "ktlsctl status shows the limits, and what is used of them" },
+	{ KTLS_BUSY, .tell = tell_limits },
 	{ KTLS_RESOLVE_FAILED, .tell = tell_name },
 	{ KTLS_CONNECT_FAILED, ECONNREFUSED, .text = "is the port right, and does its server run?" },
 	{ KTLS_CONNECT_FAILED, .shown = "each address that was tried" },

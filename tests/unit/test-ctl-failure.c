@@ -204,7 +204,7 @@ static void test_steps_of_others(void **state)
 		if (!ctl.probing)
 			ctl.target = NULL;
 		snprintf(wanted, sizeof(wanted), "%.*s", (int)(probe ? probe - step : (ptrdiff_t)strlen(step)), step);
-		if (ctl.target || !strstr(step, "getent"))
+		if (ctl.target || (!strstr(step, "getent") && !strstr(step, "ktlsctl status")))
 			assert_line(&ctl, wanted);
 		else
 			assert_line(&ctl, "");
