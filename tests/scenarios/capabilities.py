@@ -101,6 +101,14 @@ def policies(daemon, name):
         check_in("RSA-PSS+SHA256", told[name]["signatureAlgorithms"], "signature algorithms")
 
 
+@test("a policy of which nothing is left to offer is told of like any other")
+def contrary(_daemon):
+    with Daemon("[Policy contrary]\nCiphers=ECDHE-ECDSA-AES128-GCM-SHA256\nSignatureAlgorithms=RSA+SHA256\n") as daemon:
+        told = by_name(capabilities(daemon)["policies"])
+        check_equal((told["contrary"]["suites"], told["contrary"]["offloadable"]), ([], []), "its suites")
+        check_true(len(told["default"]["suites"]) > 1, "the other one has suites")
+
+
 @test("stores: their files, and how many of their certificates are still good")
 def stores(_daemon):
     directory = "/tmp/capabilities"
