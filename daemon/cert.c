@@ -10,28 +10,34 @@
 #include <string.h>
 #include <time.h>
 
-static void name_text(char *to, size_t size, const X509_NAME *name)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text = NULL;
+/* More of a name than anybody is told, so that the cut is seen. */
+#define NAME_PRINTED_MAX 4096
 
-	/* UTF-8 as it is: proto_escape() deals with what is not. */
-	if (bio && X509_NAME_print_ex(bio, name, 0,
-				      XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0 &&
-	    BIO_write(bio, "", 1) == 1)
-		BIO_get_mem_data(bio, &text);
-	proto_escape(to, size, text ? text : "");
-	BIO_free(bio);
+/* Into memory that is there: a BIO of OpenSSL's would lose the name without a word where it finds
+ * none. What cannot be printed ends it. */
+static bool name_text(char *to, size_t size, const X509_NAME *name)
+{
+	char text[NAME_PRINTED_MAX] = "";
+	FILE *file = fmemopen(text, sizeof(text) - 1, "w");
+
+	if (file) {
+		setbuf(file, NULL);
+		/* UTF-8 as it is: proto_escape() deals with what is not. */
+		X509_NAME_print_ex_fp(file, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+		fclose(file);
+	}
+	proto_escape(to, size, text);
+	return file;
 }
 
-void cert_subject(char *to, size_t size, const X509 *cert)
+bool cert_subject(char *to, size_t size, const X509 *cert)
 {
-	name_text(to, size, X509_get_subject_name(cert));
+	return name_text(to, size, X509_get_subject_name(cert));
 }
 
-void cert_issuer(char *to, size_t size, const X509 *cert)
+bool cert_issuer(char *to, size_t size, const X509 *cert)
 {
-	name_text(to, size, X509_get_issuer_name(cert));
+	return name_text(to, size, X509_get_issuer_name(cert));
 }
 
 void cert_time(char to[static 32], const ASN1_TIME *time)
@@ -72,14 +78,16 @@ bool cert_digest(const X509 *cert, enum proto_pin_kind kind, uint8_t sha256[stat
 	return ok;
 }
 
-void cert_hash(char to[static 65], const X509 *cert, enum proto_pin_kind kind)
+bool cert_hash(char to[static 65], const X509 *cert, enum proto_pin_kind kind)
 {
 	uint8_t sha256[32];
 
 	*to = '\0';
-	if (cert_digest(cert, kind, sha256))
-		for (size_t i = 0; i < sizeof(sha256); i++)
-			sprintf(to + 2 * i, "%02x", sha256[i]);
+	if (!cert_digest(cert, kind, sha256))
+		return false;
+	for (size_t i = 0; i < sizeof(sha256); i++)
+		sprintf(to + 2 * i, "%02x", sha256[i]);
+	return true;
 }
 
 /* --- subjectAltName */

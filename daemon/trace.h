@@ -23,6 +23,7 @@ void trace_attempt_over(struct proto_trace *trace, unsigned int number,
 /*
  * Once the verdict is spoken: the certificates that the peer sent, VERIFY_CERTS_MAX of them at most,
  * with code as the problem of the culprit, if that is among them; NULL: there is none. An anchor
- * that the peer did not send is not. False: no memory.
+ * that the peer did not send is not. False: no memory. Leaves
+ * OpenSSL's queue of errors empty.
  */
 bool trace_chain(struct proto_trace *trace, const STACK_OF(X509) *chain, const X509 *culprit, int code);

@@ -82,7 +82,7 @@ struct proto_policy_offer {
 };
 
 struct proto_store_state {
-	const char *name, *file;	/* the configuration's */
+	const char *name, *file;	/* the service's; the file's path escaped */
 	unsigned int certificates, valid;
 	char not_after[32];
 };

@@ -56,6 +56,11 @@ def environment():
             **{name: value for name, value in found.items() if value}}
 
 
+def remove(*paths):
+    """Trees, but nothing that is mounted there."""
+    subprocess.run(["rm", "-rf", "--one-file-system", "--", *paths], check=True)
+
+
 class Tree:
     """Its path; shared with others, and there, until close()."""
 
@@ -88,8 +93,7 @@ class Tree:
 
     def _make(self):
         prefix = os.path.join(CACHE, f".{self.name}.new-")
-        for path in [*glob.glob(f"{prefix}*"), self.path]:
-            shutil.rmtree(path, ignore_errors=True)
+        remove(*glob.glob(f"{glob.escape(prefix)}*"), self.path)
         print(f"making {self.path}, which takes some minutes", file=sys.stderr)
         fresh = tempfile.mkdtemp(prefix=prefix)
         try:
@@ -99,7 +103,7 @@ class Tree:
                 file.write(RECIPE)
             os.rename(fresh, self.path)
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            remove(fresh)
 
     def _debootstrap(self, fresh):
         if not shutil.which("debootstrap", path=machine.PATH):

@@ -205,6 +205,8 @@ def calls(daemon):
         for _ in range(3):
             with caller.receive() as reply:
                 check_in("kernel", reply.parameters, "what came")
+        # A reply that nobody wanted would be before this one.
+        check_in("vendor", caller.call("org.varlink.service.GetInfo").parameters, "what came then")
         check_good(ask(daemon, peer, trust=trusting("ca")))
     check_descriptors(daemon)
 

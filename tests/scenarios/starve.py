@@ -70,11 +70,22 @@ class House:
     def probe(self, caller):
         with caller.call("io.ktlsd.Probe", self.target()) as reply:
             if not reply.error:
-                check_probed(reply)
+                # The session may have lost a text, the trace may not.
+                check_probed(reply, session_is_whole=False)
+                leaf = reply.parameters["trace"]["chain"][0]
+                check_equal((leaf["subject"], leaf["certSha256"], len(leaf["names"])),
+                            ("CN=ktlsd test rsa", pki.Bundle("rsa").cert_sha256, 4), f"the leaf of {reply}")
             return reply.error
 
     def info(self, caller):
         with caller.call("org.varlink.service.GetInfo") as reply:
+            return reply.error
+
+    def capabilities(self, caller):
+        with caller.call("io.ktlsd.GetCapabilities") as reply:
+            if not reply.error:
+                check_true(len(reply.parameters["suites"]) > 10, f"all suites of {reply}")
+                check_true(len(reply.parameters["policies"][0]["suites"]) > 4, f"all of the policy of {reply}")
             return reply.error
 
     def malformed(self, caller):
@@ -180,6 +191,7 @@ def deaths(house):
 @test("{what}: each allocation of the {who} fails once", deadline=900, cases=[
     {"who": "worker", "what": "connect", "stride": 3}, {"who": "worker", "what": "probe", "stride": 11},
     {"who": "worker", "what": "info", "stride": 1}, {"who": "worker", "what": "malformed", "stride": 1},
+    {"who": "worker", "what": "capabilities", "stride": 1},
     {"who": "supervisor", "what": "connect", "stride": 1},
     {"who": "supervisor", "what": "reload", "stride": 11}])
 def once(house, who, what, stride):

@@ -7,6 +7,7 @@
 #include "daemon/trace.h"
 #include "daemon/verify.h"
 
+#include <openssl/err.h>
 #include <stdio.h>
 
 static size_t allocations, fail_at;
@@ -24,6 +25,23 @@ void *__wrap_calloc(size_t n, size_t size)
 char *__wrap_strdup(const char *text)
 {
 	return ++allocations == fail_at ? NULL : __real_strdup(text);
+}
+
+static size_t openssl_allocations, openssl_fails_at;
+
+static void *openssl_malloc(size_t n, const char *file, int line)
+{
+	return ++openssl_allocations == openssl_fails_at ? NULL : malloc(n);
+}
+
+static void *openssl_realloc(void *block, size_t n, const char *file, int line)
+{
+	return ++openssl_allocations == openssl_fails_at ? NULL : realloc(block, n);
+}
+
+static void openssl_free(void *block, const char *file, int line)
+{
+	free(block);
 }
 
 /* --- attempts */
@@ -282,25 +300,6 @@ static void test_addresses_that_are_none(void **state)
 	ASN1_OCTET_STRING_free(data);
 }
 
-static size_t of_openssl;
-
-static void *count_malloc(size_t size, const char *file, int line)
-{
-	of_openssl++;
-	return malloc(size);
-}
-
-static void *count_realloc(void *old, size_t size, const char *file, int line)
-{
-	of_openssl++;
-	return realloc(old, size);
-}
-
-static void free_counted(void *old, const char *file, int line)
-{
-	free(old);
-}
-
 /* Who has too many names is refused before they are parsed, and told of without that. */
 static void test_names_of_a_hostile_issuer(void **state)
 {
@@ -311,9 +310,9 @@ static void test_names_of_a_hostile_issuer(void **state)
 	X509 *certs[] = { leaf.cert, (at = der, d2i_X509(NULL, &at, size)) };
 	struct proto_trace trace;
 
-	of_openssl = 0;
+	openssl_allocations = 0;
 	trace = traced(certs, array_size(certs), certs[1], EXPIRED);
-	assert_in_range(of_openssl, 1, VERIFY_NAMES_MAX / 2);
+	assert_in_range(openssl_allocations, 1, VERIFY_NAMES_MAX / 2);
 	assert_string_equal(cert_at(&trace, 1)->problem, "X509_V_ERR_CERT_HAS_EXPIRED");
 	proto_trace_deinit(&trace);
 	X509_free(certs[1]);
@@ -365,8 +364,51 @@ static void test_no_memory(void **state)
 	sk_X509_free(chain);
 }
 
+static void expect_same(const struct proto_trace *trace, const struct proto_trace *whole)
+{
+	assert_int_equal(trace->chain.n, whole->chain.n);
+	for (size_t i = 0; i < whole->chain.n; i++) {
+		struct proto_certificate a = *cert_at(trace, i), b = *cert_at(whole, i);
+
+		assert_int_equal(a.names.n, b.names.n);
+		a.names = b.names;
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+}
+
+/* OpenSSL's memory: all is told, or it is said that this was not to be had. */
+static void test_no_memory_of_openssl(void **state)
+{
+	X509 *certs[] = { leaf.cert, between.cert, root.cert };
+	STACK_OF(X509) *chain = chain_of(certs, array_size(certs));
+	struct proto_trace whole = traced(certs, array_size(certs), NULL, 0);
+	size_t n = SIZE_MAX, refusals = 0;
+
+	for (size_t i = 0; i <= n; i++) {
+		struct proto_trace trace = { 0 };
+		bool made;
+
+		assert_true(trace_begin(&trace));
+		openssl_allocations = 0;
+		openssl_fails_at = i;
+		made = trace_chain(&trace, chain, NULL, 0);
+		openssl_fails_at = 0;
+		n = i ? n : openssl_allocations;
+		refusals += !made;
+		if (made)
+			expect_same(&trace, &whole);
+		assert_int_equal(ERR_peek_error(), 0);
+		proto_trace_deinit(&trace);
+	}
+	assert_true(refusals > 0);
+	proto_trace_deinit(&whole);
+	sk_X509_free(chain);
+}
+
 int main(void)
 {
+	CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
+
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_attempts),
 		cmocka_unit_test(test_chain),
@@ -377,9 +419,8 @@ int main(void)
 		cmocka_unit_test(test_names_of_a_hostile_issuer),
 		cmocka_unit_test(test_a_long_chain),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_no_memory_of_openssl),
 	};
 
-	if (!CRYPTO_set_mem_functions(count_malloc, count_realloc, free_counted))
-		return 1;
 	return cmocka_run_group_tests(tests, begin, end);
 }

@@ -534,6 +534,28 @@ static void test_states(void **state)
 	free(old);
 }
 
+/* In whatever order the store has them. */
+static void test_last_of_a_store(void **state)
+{
+	static const char *const names[] = { "a", "b", "c" };
+
+	for (size_t last = 0; last < array_size(names); last++) {
+		struct identity ids[array_size(names)];
+		char *text = NULL;
+
+		for (size_t i = 0; i < array_size(names); i++) {
+			ids[i] = make(.cn = names[i], .ca = true, .until = DAY * (i == last ? 9 : 2));
+			text = pem_append(text, ids[i].cert);
+		}
+		_file_ path = write_file("three", text, strlen(text));
+
+		expect_state(path, path, 3, 3, ids[last].cert);
+		for (size_t i = 0; i < array_size(names); i++)
+			identity_free(&ids[i]);
+		free(text);
+	}
+}
+
 /* A path is no text. */
 static void test_state_of_a_strange_path(void **state)
 {
@@ -578,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_several_stores),
 		cmocka_unit_test(test_bundle_of_the_system),
 		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_last_of_a_store),
 		cmocka_unit_test(test_state_of_a_strange_path),
 		cmocka_unit_test(test_state_of_the_system),
 	};
