@@ -77,6 +77,17 @@ class House:
                             ("CN=ktlsd test rsa", pki.Bundle("rsa").cert_sha256, 4), f"the leaf of {reply}")
             return reply.error
 
+    def rejected_probe(self, caller):
+        with caller.call("io.ktlsd.Probe", {**self.target(), "trust": trusting("other-ca")}) as reply:
+            if reply.error == "io.ktlsd.CertificateRejected":
+                # OpenSSL may have been short of what the verdict takes; the trace tells of that one.
+                x509, trace = reply.parameters["x509"], reply.parameters["trace"]
+                check_equal([(one["subject"], one["certSha256"], len(one["names"])) for one in trace["chain"]],
+                            [("CN=ktlsd test rsa", pki.Bundle("rsa").cert_sha256, 4)], f"the chain of {reply}")
+                check_in(trace["chain"][0]["problem"], (x509, None) if "LOOKUP" in x509 else (x509,), f"the problem of {reply}")
+                check_equal([one["state"] for one in trace["attempts"]], ["connected"], f"the attempts of {reply}")
+            return reply.error or "success"
+
     def info(self, caller):
         with caller.call("org.varlink.service.GetInfo") as reply:
             return reply.error
@@ -86,6 +97,15 @@ class House:
             if not reply.error:
                 check_true(len(reply.parameters["suites"]) > 10, f"all suites of {reply}")
                 check_true(len(reply.parameters["policies"][0]["suites"]) > 4, f"all of the policy of {reply}")
+            return reply.error
+
+    def status(self, caller):
+        with caller.call("io.ktlsd.GetStatus") as reply:
+            if not reply.error:
+                told = reply.parameters
+                check_equal((len(told["workers"]), len(told["quotas"])), (1, 4), f"workers and quotas of {reply}")
+                check_equal([len(one["buckets"]) for one in told["latencies"]], [22] * 5, f"buckets of {reply}")
+                check_in("UserRequests", [one["key"] for one in told["configuration"]], "the configuration")
             return reply.error
 
     def malformed(self, caller):
@@ -191,7 +211,8 @@ def deaths(house):
 @test("{what}: each allocation of the {who} fails once", deadline=900, cases=[
     {"who": "worker", "what": "connect", "stride": 3}, {"who": "worker", "what": "probe", "stride": 11},
     {"who": "worker", "what": "info", "stride": 1}, {"who": "worker", "what": "malformed", "stride": 1},
-    {"who": "worker", "what": "capabilities", "stride": 1},
+    {"who": "worker", "what": "rejected_probe", "stride": 11},
+    {"who": "worker", "what": "capabilities", "stride": 1}, {"who": "worker", "what": "status", "stride": 1},
     {"who": "supervisor", "what": "connect", "stride": 1},
     {"who": "supervisor", "what": "reload", "stride": 11}])
 def once(house, who, what, stride):
