@@ -5,6 +5,7 @@
 import itertools
 import socket
 import ssl
+import subprocess
 
 from ktlstest import names, pki
 from ktlstest.asking import AT_ONCE, PATIENCE, SHORT, ask, check_descriptors, check_gone, check_good, settle, trusting
