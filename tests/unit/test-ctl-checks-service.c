@@ -211,7 +211,7 @@ static void test_silent(void **state)
 
 static void test_stranger(void **state)
 {
-	static const enum ktls_status strangers[] = { KTLS_PROTOCOL, KTLS_METHOD_NOT_FOUND,
+	static const enum ktls_status strangers[] = { KTLS_PROTOCOL,
 						      KTLS_INTERFACE_NOT_FOUND, KTLS_UNREACHABLE };
 
 	for (size_t i = 0; i < array_size(strangers); i++) {
@@ -220,6 +220,23 @@ static void test_stranger(void **state)
 		check(&exam, "service", VERDICT_FAULT, ADMIN, "it is not ktlsd that listens at " PATH ": what came",
 		      "as root, run ss -xlp src " PATH "; end what it shows, and run systemctl restart ktlsd.socket");
 		check_named(&exam, "it is not ktlsd that listens at");
+	}
+}
+
+static void test_older(void **state)
+{
+	static const enum ktls_status older[] = { KTLS_METHOD_NOT_FOUND, KTLS_METHOD_NOT_IMPLEMENTED };
+
+	for (size_t i = 0; i < array_size(older); i++) {
+		struct exam exam = exam_of(older[i], 0);
+
+		check(&exam, "service", VERDICT_FAULT, ADMIN,
+		      "the service at " PATH " is older than ktlsctl, and knows less",
+		      "as root, run systemctl daemon-reload && systemctl restart ktlsd");
+		exam.named_by = "KTLSD_SOCKET";
+		check(&exam, "service", VERDICT_FAULT, ADMIN,
+		      "the service at " PATH " is older than ktlsctl, and knows less",
+		      "start ktlsd anew, of the version that ktlsctl has");
 	}
 }
 
@@ -308,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_named_rights),
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_stranger),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_other_failure),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_configuration_faults),
