@@ -27,7 +27,7 @@ say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)	$(2)')
 
 PACKAGES := gcc g++ clang make pkg-config binutils python3 libc6-dev libev-dev libjson-c-dev libssl-dev libsystemd-dev libinih-dev \
 	libseccomp-dev libmnl-dev libcmocka-dev openssl valgrind strace iproute2 kmod mount util-linux mandoc man-db ca-certificates universal-ctags \
-	user-mode-linux systemd procps stunnel4 gnutls-bin nginx-light zsh fish
+	user-mode-linux systemd procps stunnel4 gnutls-bin nginx-light zsh fish python3-prometheus-client
 
 # Everything is position-independent: what the library shares with the daemon is compiled once.
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wparentheses \

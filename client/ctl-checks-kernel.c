@@ -12,68 +12,107 @@ static bool is(struct json_object *row, const char *path, const char *text)
 	return strcmp(view_text(row, path), text) == 0;
 }
 
-static void add_name(char list[static LIST_MAX], const char *name)
+static void add_name(char list[static LIST_MAX], const char *name, const char *between)
 {
 	size_t n = strlen(list);
 
-	snprintf(list + n, LIST_MAX - n, "%s%s", n ? ", " : "", name);
+	snprintf(list + n, LIST_MAX - n, "%s%s", n ? between : "", name);
 }
 
 /* --- the module */
 
-/* Whether the one who matters has it: the service, and where it says nothing, this program. */
-static bool module_missing(const struct exam *exam)
+static const char *socket_errno(const struct exam *exam)
 {
-	if (exam->capabilities)
-		return is(exam->capabilities, "kernel.tlsErrno", "ENOENT");
-	return is(exam->trial, "module", "absent");
+	return view_text(exam->capabilities, "kernel.tlsErrno");
 }
 
-/* Why, from what cannot be mended while it runs to what one command mends. */
-static void cure_module(const struct exam *exam, struct finding *finding)
+/* Why, from what cannot be mended while the machine runs to what one command mends. */
+static void cure_modules(const struct exam *exam, const char *modules, struct finding *finding)
 {
-	if (exam->modules_disabled)
+	char first[32], command[COMMAND_MAX];
+	bool tls = strcmp(modules, "tls") == 0;
+
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(modules, " "), modules);
+	if (!exam->has_module(&exam->kernel, first))
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-			     "kernel.modules_disabled is 1, so that none can be loaded: add tls to "
-			     "/etc/modules-load.d, and reboot");
-	else if (!exam->module_file)
+			     "no module %s is installed for %s: install the package with this kernel's modules; "
+			     "then, as root, run modprobe -a %s%s%s", first, exam->kernel.release, modules,
+			     tls ? "" : " && ", tls ? "" : exam_reload(exam, command));
+	else if (exam->modules_disabled)
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-			     "there is none for %s: install the package of this kernel's modules, or a "
-			     "kernel with CONFIG_TLS", exam->kernel.release);
+			     "kernel.modules_disabled is 1, so that none can be loaded: as root, run "
+			     "printf '%%s\\n' tls gcm > /etc/modules-load.d/tls.conf && reboot");
 	else
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-			     "as root, run modprobe tls; for good, add tls to /etc/modules-load.d");
+			     "as root, run modprobe -a %s%s%s", modules, tls ? "" : " && ",
+			     tls ? "" : exam_reload(exam, command));
 }
+
+/* The service, where it answers, has had the module loaded if that was possible. */
+static void look_unasked(const struct exam *exam, struct finding *finding)
+{
+	if (is(exam->trial, "module", "present"))
+		return finding_set(finding, VERDICT_OK, "the kernel's module tls is there");
+	if (exam->has_module(&exam->kernel, "tls") && !exam->modules_disabled)
+		return finding_set(finding, VERDICT_UNKNOWN,
+				   "the kernel's module tls is not loaded; it is when the service starts");
+	finding_set(finding, VERDICT_FAULT, "the kernel's module tls is not loaded");
+	cure_modules(exam, "tls", finding);
+}
+
+/* --- what the service could not do, by the error it had */
+
+static bool is_among(const char *err, const char *const *errors)
+{
+	while (*errors && strcmp(err, *errors) != 0)
+		errors++;
+	return *errors;
+}
+
+static const char *const down[] = { "EADDRNOTAVAIL", "ENETUNREACH", "ENETDOWN", NULL };
+static const char *const forbidden[] = { "EPERM", "EACCES", NULL };
 
 static void look_module(const struct exam *exam, struct finding *finding)
 {
-	const char *err = view_text(exam->capabilities, "kernel.tlsErrno");
+	const char *err = socket_errno(exam);
 
-	if (module_missing(exam)) {
+	if (!exam->capabilities)
+		return look_unasked(exam, finding);
+	if (!*err)
+		return finding_set(finding, VERDICT_OK, "the kernel's TLS is there");
+	if (strcmp(err, "ENOENT") == 0) {
 		finding_set(finding, VERDICT_FAULT, "the kernel's module tls is not loaded");
-		return cure_module(exam, finding);
+		return cure_modules(exam, "tls", finding);
 	}
-	if (*err) {
-		finding_set(finding, VERDICT_FAULT, "the kernel refuses its TLS to the service: %s", err);
-		return finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-				    "a security module or system call filter forbids it");
-	}
-	finding_set(finding, VERDICT_OK, "the kernel's TLS is there");
+	if (is_among(err, down))
+		return finding_set(finding, VERDICT_UNKNOWN, "the kernel's TLS could not be tried");
+	finding_set(finding, VERDICT_FAULT, "the kernel refuses its TLS to the service: %s", err);
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "%s",
+		     is_among(err, forbidden) ? "as root, find the security module or system call filter that "
+						"forbids it: journalctl -k may tell" :
+						"see what journalctl -u ktlsd and journalctl -k tell");
 }
 
+/* What the service found before counts; where it has found nothing, what this program finds. */
 static void look_loopback(const struct exam *exam, struct finding *finding)
 {
 	const char *err = view_text(exam->capabilities, "kernel.loopbackErrno");
 
-	if (!*err && !is(exam->trial, "loopback", "works"))
+	if (!*err && is_among(socket_errno(exam), down))
+		err = socket_errno(exam);
+	if (!*err && !exam->capabilities && !is(exam->trial, "loopback", "works"))
 		err = view_text(exam->trial, "loopback");
-	if (!*err && !view_get(exam->trial, "loopback"))
+	if (!*err && !exam->capabilities && !view_get(exam->trial, "loopback"))
 		return finding_set(finding, VERDICT_UNKNOWN, "nothing was tried on loopback without the module");
 	if (!*err)
 		return finding_set(finding, VERDICT_OK, "the kernel's TLS can be tried on loopback");
-	finding_set(finding, VERDICT_FAULT, "the kernel's TLS cannot be tried on loopback: %s", err);
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-		     "as root, run ip link set lo up, and let no packet filter hold up what goes over lo");
+	finding_set(finding, VERDICT_FAULT, "the kernel's TLS cannot be tried on loopback: %s%s",
+		    exam->lo_down ? "the interface lo is down: " : "", err);
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "%s",
+		     exam->lo_down ? "as root, run ip link set lo up" :
+		     is_among(err, down) ? "as root, run ip address add 127.0.0.1/8 dev lo" :
+		     "let no packet filter hold up what goes over lo; as root, nft list ruleset and iptables -S "
+		     "show them");
 }
 
 /* --- ciphers */
@@ -84,29 +123,40 @@ static bool is_indispensable(struct json_object *cipher)
 	return strncmp(view_text(cipher, "name"), "aes-gcm-", 8) == 0;
 }
 
+struct missing {
+	char ciphers[LIST_MAX];
+	char modules[LIST_MAX]; /* that they are in, where it is that which is missing */
+	bool fault;
+};
+
+static void add_missing(struct missing *missing, struct json_object *cipher)
+{
+	const char *module = view_text(cipher, "module");
+
+	add_name(missing->ciphers, view_text(cipher, "name"), ", ");
+	if (is(cipher, "errno", "ENOENT") && !strstr(missing->modules, module))
+		add_name(missing->modules, module, " ");
+	missing->fault = missing->fault || is_indispensable(cipher);
+}
+
 static void look_ciphers(const struct exam *exam, struct finding *finding)
 {
 	struct json_object *ciphers = view_get(exam->capabilities, "kernel.ciphers");
-	char missing[LIST_MAX] = "";
-	const char *module = "";
-	bool fault = false;
+	struct missing missing = { .fault = false };
 
-	if (view_get(exam->capabilities, "kernel.tlsErrno"))
-		return finding_set(finding, VERDICT_UNKNOWN, "which ciphers the service can have is not known");
-	for (size_t i = 0; i < json_object_array_length(ciphers); i++) {
-		struct json_object *cipher = json_object_array_get_idx(ciphers, i);
-
-		if (!view_get(cipher, "errno"))
-			continue;
-		add_name(missing, view_text(cipher, "name"));
-		module = *module ? module : view_text(cipher, "module");
-		fault = fault || is_indispensable(cipher);
-	}
-	if (!*missing)
+	for (size_t i = 0; ciphers && i < json_object_array_length(ciphers); i++)
+		if (view_get(json_object_array_get_idx(ciphers, i), "errno"))
+			add_missing(&missing, json_object_array_get_idx(ciphers, i));
+	if (*socket_errno(exam) || view_get(exam->capabilities, "kernel.loopbackErrno"))
+		return finding_set(finding, VERDICT_UNKNOWN, "which ciphers the kernel takes could not be tried");
+	if (!*missing.ciphers)
 		return finding_set(finding, VERDICT_OK, "the kernel takes all ciphers that the service has for it");
-	finding_set(finding, fault ? VERDICT_FAULT : VERDICT_NOTE, "the kernel does not take %s", missing);
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-		     "as root, run modprobe %s, and systemctl reload ktlsd", module);
+	finding_set(finding, missing.fault ? VERDICT_FAULT : VERDICT_NOTE, "the kernel does not take %s",
+		    missing.ciphers);
+	if (*missing.modules)
+		cure_modules(exam, missing.modules, finding);
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "install a later kernel");
 }
 
 static void look_speed(const struct exam *exam, struct finding *finding)
@@ -117,7 +167,7 @@ static void look_speed(const struct exam *exam, struct finding *finding)
 		struct json_object *driver = json_object_array_get_idx(exam->drivers, i);
 
 		if (is(driver, "speed", "generic"))
-			add_name(slow, view_text(driver, "cipher"));
+			add_name(slow, view_text(driver, "cipher"), ", ");
 	}
 	if (is(exam->trial, "module", "absent"))
 		return finding_set(finding, VERDICT_UNKNOWN, "who would do the work is seen with the module alone");
@@ -137,7 +187,7 @@ static void look_rekey(const struct exam *exam, struct finding *finding)
 		return finding_set(finding, VERDICT_UNKNOWN, "whether keys of TLS 1.3 can be renewed was not tried");
 	finding_set(finding, VERDICT_NOTE,
 		    "keys of TLS 1.3 cannot be renewed (TLS 1.2, which the service speaks, has no need of it)");
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "Linux 6.14 and later can");
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "install a kernel from Linux 6.14 on");
 }
 
 static void look_faults(const struct exam *exam, struct finding *finding)
@@ -148,7 +198,7 @@ static void look_faults(const struct exam *exam, struct finding *finding)
 		struct json_object *fault = json_object_array_get_idx(exam->faults, i);
 
 		if (is(fault, "state", "affected"))
-			add_name(names, view_text(fault, "name"));
+			add_name(names, view_text(fault, "name"), ", ");
 	}
 	if (!*names)
 		return finding_set(finding, VERDICT_OK, "no known fault of kernel TLS was found in this kernel");
@@ -157,11 +207,11 @@ static void look_faults(const struct exam *exam, struct finding *finding)
 }
 
 const struct check checks_of_kernel[] = {
-	{ "module", false, look_module },
-	{ "loopback", false, look_loopback },
-	{ "ciphers", true, look_ciphers },
-	{ "speed", false, look_speed },
-	{ "rekey", false, look_rekey },
-	{ "kernel faults", false, look_faults },
+	{ "module", NEEDS_NOTHING, look_module },
+	{ "loopback", NEEDS_NOTHING, look_loopback },
+	{ "ciphers", NEEDS_CAPABILITIES, look_ciphers },
+	{ "speed", NEEDS_NOTHING, look_speed },
+	{ "rekey", NEEDS_NOTHING, look_rekey },
+	{ "kernel faults", NEEDS_NOTHING, look_faults },
 	{ NULL },
 };

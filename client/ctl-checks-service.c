@@ -46,64 +46,158 @@ static bool in_group(gid_t gid)
 	return getegid() == gid;
 }
 
+/* The first directory on the way to a file that this user may not look into. */
+static size_t closed_directory(const char *path)
+{
+	char directory[512];
+
+	for (size_t n = 1; path[n] && n < sizeof(directory); n++) {
+		if (path[n] != '/')
+			continue;
+		snprintf(directory, sizeof(directory), "%.*s", (int)n, path);
+		if (access(directory, X_OK) < 0)
+			return n;
+	}
+	return strlen(path);
+}
+
+/* By the group's entry, from which a session takes it when it begins. */
+static bool is_listed(gid_t gid, const char *user)
+{
+	const struct group *entry = getgrgid(gid);
+	char **member = entry ? entry->gr_mem : NULL;
+
+	while (member && *member && strcmp(*member, user) != 0)
+		member++;
+	return member && *member;
+}
+
+static bool is_for_group(const struct stat *stat)
+{
+	return (stat->st_mode & 0060) == 0060 && stat->st_gid != 0;
+}
+
+/* How its rights come to be what they should be. To a path that a caller has named root does nothing. */
+static void cure_rights(const struct exam *exam, struct finding *finding)
+{
+	if (exam->named_by)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "let its owner make it 0660 and of group ktls");
+	else if (exam->systemd)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+			     "as root, run systemctl restart ktlsd.socket; that makes it 0660 and of group ktls");
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run chgrp ktls %s && chmod 660 %s",
+			     exam->socket, exam->socket);
+}
+
+static void find_closed(const struct exam *exam, struct finding *finding, const char *user)
+{
+	int n = (int)closed_directory(exam->socket);
+
+	finding_set(finding, VERDICT_FAULT, "%s may not look into %.*s, where the socket is", user, n, exam->socket);
+	if (exam->named_by)
+		finding_cure(finding, KTLS_WHO_CALLER,
+			     "name the service's socket, or let the directory's owner open it");
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run chmod 755 %.*s", n, exam->socket);
+}
+
 /* What is there, and is not to be reached. */
 static void find_rights(const struct exam *exam, struct finding *finding)
 {
 	char user[NAME_MAX_SHOWN], group[NAME_MAX_SHOWN];
-	mode_t mode = exam->socket_stat.st_mode;
 
 	user_name(user, geteuid());
-	if (exam->socket_errno) {
-		finding_set(finding, VERDICT_FAULT, "%s may not look into the directory of %s", user, exam->socket);
-		return finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-				    "as root, run systemctl restart ktlsd.socket, or chmod 755 the directory");
-	}
+	if (exam->socket_errno)
+		return find_closed(exam, finding, user);
 	group_name(group, exam->socket_stat.st_gid);
-	finding_set(finding, VERDICT_FAULT, "%s may not open %s, which is %03o and of group %s", user,
-		    exam->socket, mode & 07777, group);
-	if ((mode & 0060) != 0060 || exam->socket_stat.st_gid == 0)
-		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-			     "as root, run systemctl restart ktlsd.socket, which makes it 660 and of group "
-			     "ktls: SocketMode=, SocketGroup=");
+	finding_set(finding, VERDICT_FAULT, "%s may not open %s, which is %04o and of group %s", user,
+		    exam->socket, exam->socket_stat.st_mode & 07777, group);
+	if (!is_for_group(&exam->socket_stat))
+		cure_rights(exam, finding);
 	else if (in_group(exam->socket_stat.st_gid))
-		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "a security module forbids it");
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "a security module forbids it: journalctl -k may tell");
+	else if (is_listed(exam->socket_stat.st_gid, user))
+		finding_cure(finding, KTLS_WHO_CALLER, "log in anew, or run newgrp %s; the group has %s, this session not yet",
+			     group, user);
 	else
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
 			     "as root, run usermod -aG %s %s; then log in anew", group, user);
 }
 
+/* What the caller named is his to mend. */
+static void find_misnamed(const struct exam *exam, struct finding *finding, const char *what)
+{
+	finding_set(finding, VERDICT_FAULT, "%s %s, which %s names", what, exam->socket, exam->named_by);
+	if (strcmp(exam->named_by, "--socket") == 0)
+		finding_cure(finding, KTLS_WHO_CALLER, "leave out --socket, or name the service's socket");
+	else
+		finding_cure(finding, KTLS_WHO_CALLER, "run unset %s; or let it name the service's socket",
+			     exam->named_by);
+}
+
+static void cure_start(const struct exam *exam, struct finding *finding, const char *verb)
+{
+	if (exam->systemd)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run systemctl %s ktlsd.socket", verb);
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run ktlsd");
+}
+
 static void find_absence(const struct exam *exam, struct finding *finding)
 {
-	finding_set(finding, VERDICT_FAULT, "there is no %s%s", exam->socket,
-		    exam->of_environment ? ", which KTLSD_SOCKET names" : "");
-	if (exam->of_environment)
-		finding_cure(finding, KTLS_WHO_CALLER, "unset KTLSD_SOCKET, or let it name the service's socket");
-	else
-		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run systemctl enable --now ktlsd.socket");
+	if (exam->named_by)
+		return find_misnamed(exam, finding, "there is no");
+	finding_set(finding, VERDICT_FAULT, "the service is not started: there is no %s", exam->socket);
+	cure_start(exam, finding, "enable --now");
 }
 
 static void find_death(const struct exam *exam, struct finding *finding)
 {
-	finding_set(finding, VERDICT_FAULT, "nobody listens at %s%s", exam->socket,
-		    exam->of_environment ? ", which KTLSD_SOCKET names" : "");
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-		     "as root, run systemctl restart ktlsd.socket ktlsd; why it ended is in journalctl -u ktlsd, "
-		     "and ktlsd --check-config tells of the configuration");
+	if (exam->named_by)
+		return find_misnamed(exam, finding,
+				     S_ISSOCK(exam->socket_stat.st_mode) ? "nobody listens at" : "no socket is");
+	finding_set(finding, VERDICT_FAULT, "the service has ended: nobody listens at %s", exam->socket);
+	cure_start(exam, finding, "restart");
+}
+
+static void find_refusal(const struct exam *exam, struct finding *finding)
+{
+	if (exam->named_by && !exam->socket_errno && !S_ISSOCK(exam->socket_stat.st_mode))
+		return find_death(exam, finding);
+	find_rights(exam, finding);
 }
 
 static void find_silence(const struct exam *exam, struct finding *finding)
 {
-	finding_set(finding, VERDICT_FAULT, "the service does not answer: %s", exam->reach_message);
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-		     "as root, run systemctl restart ktlsd; what held it up may be in journalctl -u ktlsd");
+	finding_set(finding, VERDICT_FAULT, "%.*s", (int)strcspn(exam->reach_message, ";"), exam->reach_message);
+	if (exam->systemd && !exam->named_by)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+			     "as root, run systemctl restart ktlsd; journalctl -u ktlsd tells what held it up");
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "end ktlsd, by kill -KILL if need be, and start it anew");
 }
 
 static void find_stranger(const struct exam *exam, struct finding *finding)
 {
-	finding_set(finding, VERDICT_FAULT, "what listens at %s is not ktlsd: %s", exam->socket, exam->reach_message);
-	finding_cure(finding, exam->of_environment ? KTLS_WHO_CALLER : KTLS_WHO_ADMINISTRATOR,
-		     exam->of_environment ? "unset KTLSD_SOCKET, or let it name the service's socket" :
-					    "see with ss -xlp who that is");
+	if (exam->named_by)
+		return find_misnamed(exam, finding, "it is not ktlsd that listens at");
+	finding_set(finding, VERDICT_FAULT, "it is not ktlsd that listens at %s: %s", exam->socket,
+		    exam->reach_message);
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+		     "as root, run ss -xlp src %s; end what it shows, and run systemctl restart ktlsd.socket",
+		     exam->socket);
+}
+
+/* Programs are replaced while a service runs on. */
+static void find_age(const struct exam *exam, struct finding *finding)
+{
+	finding_set(finding, VERDICT_FAULT, "the service at %s is older than ktlsctl, and knows less", exam->socket);
+	if (exam->systemd && !exam->named_by)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+			     "as root, run systemctl daemon-reload && systemctl restart ktlsd");
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "start ktlsd anew, of the version that ktlsctl has");
 }
 
 /* What else it may be is told as it came. */
@@ -114,16 +208,25 @@ static const struct {
 } reaches[] = {
 	{ KTLS_UNREACHABLE, ENOENT, find_absence },
 	{ KTLS_UNREACHABLE, ENOTDIR, find_absence },
-	{ KTLS_UNREACHABLE, EACCES, find_rights },
+	{ KTLS_UNREACHABLE, EACCES, find_refusal },
 	{ KTLS_UNREACHABLE, ECONNREFUSED, find_death },
 	{ KTLS_UNREACHABLE, 0, find_stranger },
 	{ KTLS_SILENT, 0, find_silence },
 	{ KTLS_LOST, 0, find_silence },
 	{ KTLS_PROTOCOL, 0, find_stranger },
+	{ KTLS_METHOD_NOT_FOUND, 0, find_age },
+	{ KTLS_METHOD_NOT_IMPLEMENTED, 0, find_age },
+	{ KTLS_INTERFACE_NOT_FOUND, 0, find_stranger },
 };
 
 static void look_reach(const struct exam *exam, struct finding *finding)
 {
+	if (exam->reached == KTLS_OK && !is_for_group(&exam->socket_stat) &&
+	    !(exam->socket_stat.st_mode & 0002)) {
+		finding_set(finding, VERDICT_NOTE, "the service answers, but %s is %04o: others may not ask it",
+			    exam->socket, exam->socket_stat.st_mode & 07777);
+		return cure_rights(exam, finding);
+	}
 	if (exam->reached == KTLS_OK)
 		return finding_set(finding, VERDICT_OK, "the service answers at %s", exam->socket);
 	for (size_t i = 0; i < sizeof(reaches) / sizeof(*reaches); i++)
@@ -134,6 +237,33 @@ static void look_reach(const struct exam *exam, struct finding *finding)
 	finding_cure(finding, ktls_status_who(exam->reached), "%s", ktls_status_text(exam->reached));
 }
 
+/* --- how it runs */
+
+/* A service that answers goes by the configuration that it had when it was right. */
+static void look_configuration(const struct exam *exam, struct finding *finding)
+{
+	const struct configuration *configuration = &exam->configuration;
+	bool stops = exam->reached == KTLS_SILENT || exam->reached == KTLS_LOST;
+	char more[32] = "";
+
+	if (configuration->state == CONFIGURATION_GOOD)
+		return finding_set(finding, VERDICT_OK, "the configuration has no fault");
+	if (configuration->state != CONFIGURATION_FAULTY) {
+		finding_set(finding, VERDICT_UNKNOWN, "the configuration was not read");
+		if (configuration->state == CONFIGURATION_UNREADABLE)
+			finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run ktlsd --check-config");
+		return;
+	}
+	if (configuration->faults > 1)
+		snprintf(more, sizeof(more), " (and %u more)", configuration->faults - 1);
+	finding_set(finding, stops ? VERDICT_FAULT : VERDICT_NOTE, "%s%s%s",
+		    stops ? "the service cannot start with " : "the service could not start anew with ",
+		    configuration->first, more);
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+		     "as root, mend it, see it gone with ktlsd --check-config, and run systemctl %s ktlsd",
+		     stops ? "restart" : "reload");
+}
+
 static void look_version(const struct exam *exam, struct finding *finding)
 {
 	const char *version = view_text(exam->status, "version");
@@ -142,7 +272,8 @@ static void look_version(const struct exam *exam, struct finding *finding)
 		return finding_set(finding, VERDICT_OK, "service and ktlsctl are of version %s", version);
 	finding_set(finding, VERDICT_NOTE, "the service is of version %s, ktlsctl of %s", version,
 		    ktls_library_version());
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run systemctl daemon-reload, and systemctl restart ktlsd");
+	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+		     "as root, run systemctl daemon-reload && systemctl restart ktlsd");
 }
 
 static void look_manager(const struct exam *exam, struct finding *finding)
@@ -150,135 +281,15 @@ static void look_manager(const struct exam *exam, struct finding *finding)
 	if (view_true(exam->capabilities, "managed"))
 		return finding_set(finding, VERDICT_OK, "a service manager watches the service");
 	finding_set(finding, VERDICT_NOTE, "the service runs by itself: nobody restarts it, or loads a module for it");
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "as root, run systemctl enable --now ktlsd.socket");
-}
-
-/* --- what it may be asked for */
-
-static void look_access(const struct exam *exam, struct finding *finding)
-{
-	char user[NAME_MAX_SHOWN];
-
-	user_name(user, (uid_t)view_number(exam->capabilities, "caller.uid"));
-	if (!view_true(exam->capabilities, "caller.allowed")) {
-		finding_set(finding, VERDICT_FAULT, "no access rule allows %s anything", user);
-		return finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-				    "as root, run usermod -aG ktls %s, or add a section [Access NAME] with "
-				    "Users=%s to /etc/ktlsd, and systemctl reload ktlsd", user, user);
-	}
-	if (view_true(exam->capabilities, "caller.barred")) {
-		finding_set(finding, VERDICT_FAULT, "a worker has crashed at a request of %s, who has to wait", user);
-		return finding_cure(finding, KTLS_WHO_RETRY, "try again later; UserPenaltySec= says how long it is at most");
-	}
-	finding_set(finding, VERDICT_OK, "%s may ask for connections", user);
-}
-
-/* What a kernel that was found unable lacks has been told already. */
-static bool kernel_lacks(struct json_object *capabilities)
-{
-	struct json_object *ciphers = view_get(capabilities, "kernel.ciphers");
-
-	for (size_t i = 0; ciphers && i < json_object_array_length(ciphers); i++)
-		if (view_get(json_object_array_get_idx(ciphers, i), "errno"))
-			return true;
-	return false;
-}
-
-/* The first policy of which this kernel takes nothing. */
-static void look_policies(const struct exam *exam, struct finding *finding)
-{
-	struct json_object *policies = view_get(exam->capabilities, "policies");
-
-	if (kernel_lacks(exam->capabilities))
-		return finding_set(finding, VERDICT_UNKNOWN, "what policies leave is for the kernel to say first");
-	for (size_t i = 0; policies && i < json_object_array_length(policies); i++) {
-		struct json_object *policy = json_object_array_get_idx(policies, i);
-
-		if (json_object_array_length(view_get(policy, "offloadable")))
-			continue;
-		finding_set(finding, VERDICT_FAULT, "policy %s leaves nothing that this kernel takes",
-			    view_text(policy, "name"));
-		return finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-				    "change its Ciphers= in /etc/ktlsd; ktlsctl ciphers shows what the kernel takes");
-	}
-	finding_set(finding, VERDICT_OK, "each policy leaves suites that this kernel takes");
-}
-
-static bool judge_store(struct json_object *store, struct finding *finding)
-{
-	const char *name = view_text(store, "name"), *file = view_text(store, "file");
-	int64_t certificates = view_number(store, "certificates");
-
-	if (view_number(store, "valid") > 0)
-		return false;
-	finding_set(finding, VERDICT_FAULT, certificates ? "all certificates of trust store %s have expired%s%s" :
-							   "trust store %s is empty%s%s",
-		    name, *file ? ": " : "", file);
-	finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
-		     "as root, %s, and run systemctl reload ktlsd",
-		     strcmp(name, "system") == 0 ? "install the package ca-certificates, or set File= of "
-						   "[Store system] in /etc/ktlsd" :
-						   "put current certificates into it");
-	return true;
-}
-
-static void look_stores(const struct exam *exam, struct finding *finding)
-{
-	struct json_object *stores = view_get(exam->capabilities, "stores");
-
-	for (size_t i = 0; stores && i < json_object_array_length(stores); i++)
-		if (judge_store(json_object_array_get_idx(stores, i), finding))
-			return;
-	finding_set(finding, VERDICT_OK, "each trust store has valid certificates");
-}
-
-static void look_limits(const struct exam *exam, struct finding *finding)
-{
-	struct json_object *quotas = view_get(exam->status, "quotas");
-
-	for (size_t i = 0; quotas && i < json_object_array_length(quotas); i++) {
-		struct json_object *quota = json_object_array_get_idx(quotas, i);
-		bool user = view_number(quota, "userUsed") >= view_number(quota, "userLimit");
-
-		if (!user && view_number(quota, "used") < view_number(quota, "limit"))
-			continue;
-		finding_set(finding, VERDICT_FAULT, "the limit of %s is reached%s", view_text(quota, "name"),
-			    user ? " by this user" : "");
-		return finding_cure(finding, KTLS_WHO_RETRY,
-				    "try again later, or raise it: ktlsctl status shows all, ktlsd.conf(5) tells the keys");
-	}
-	finding_set(finding, VERDICT_OK, "no limit is reached");
-}
-
-static void look_target(const struct exam *exam, struct finding *finding)
-{
-	struct json_object *error = view_get(exam->probed, "error");
-
-	if (!exam->target)
-		return finding_set(finding, VERDICT_UNKNOWN, "no HOST:PORT was named to be tried");
-	if (error) {
-		finding_set(finding, VERDICT_FAULT, "%s: %s: %s (%s)", exam->target, view_text(error, "stage"),
-			    view_text(error, "message"), view_text(error, "name"));
-		return finding_cure(finding, (enum ktls_who)view_number(error, "exitStatus"),
-				    "ktlsctl probe %s shows all of it", exam->target);
-	}
-	if (view_true(exam->probed, "takesOver"))
-		return finding_set(finding, VERDICT_OK, "%s: %s, which the kernel takes", exam->target,
-				   view_text(exam->probed, "session.cipher"));
-	finding_set(finding, VERDICT_FAULT, "%s: %s, which the kernel does not take", exam->target,
-		    view_text(exam->probed, "session.cipher"));
-	finding_cure(finding, KTLS_WHO_PEER, "let it have an AEAD suite: ktlsctl probe %s shows which it takes",
-		     exam->target);
+	if (exam->systemd)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+			     "as root, end it, and run systemctl enable --now ktlsd.socket");
 }
 
 const struct check checks_of_service[] = {
-	{ "service", false, look_reach },
-	{ "version", true, look_version },
-	{ "manager", true, look_manager },
-	{ "access", true, look_access },
-	{ "policies", true, look_policies },
-	{ "stores", true, look_stores },
-	{ "limits", true, look_limits },
-	{ "target", true, look_target },
+	{ "service", NEEDS_NOTHING, look_reach, { "configuration" } },
+	{ "configuration", NEEDS_NOTHING, look_configuration },
+	{ "version", NEEDS_STATUS, look_version },
+	{ "manager", NEEDS_CAPABILITIES, look_manager },
 	{ NULL },
 };

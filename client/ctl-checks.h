@@ -1,50 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has to hold for a Connect, from the kernel's module to the access rules: each a check on facts
- * that were gathered before, without asking anybody anew. Only what stops a Connect is a fault.
+ * What has to hold for a Connect, from the service to the access rules: each a check on the facts of
+ * an exam. Only what stops a Connect is a fault, and what follows from another fault is none.
  */
 #pragma once
 
-#include "client/ctl.h"
-
-#include <json-c/json_object.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
-
-/* The facts. */
-struct exam {
-	const char *socket;	/* the service's path */
-	bool of_environment;	/* KTLSD_SOCKET says so */
-	int socket_errno;	/* why stat(2) cannot see it; 0: it can */
-	struct stat socket_stat;
-	enum ktls_status reached; /* of GetCapabilities: KTLS_OK, or why there is no answer */
-	int reach_errno;
-	char reach_message[512];
-	bool module_file;	/* a module tls for this kernel is installed, or is built in */
-	bool modules_disabled;	/* no module can be loaded until the next boot */
-	struct utsname kernel;
-	struct json_object *trial, *drivers, *faults; /* of ktlsctl's own */
-	struct json_object *capabilities, *status; /* of the service; NULL: not told */
-	const char *target;	/* NULL: none was named */
-	struct json_object *probed; /* of the target: session, or error as of ctl_service_failure() */
-};
+#include "client/ctl-exam.h"
 
 enum verdict { VERDICT_OK, VERDICT_NOTE, VERDICT_FAULT, VERDICT_UNKNOWN, N_VERDICTS };
 
 struct finding {
 	enum verdict verdict;
 	enum ktls_who who;	/* can mend a fault */
-	char what[512], cure[512]; /* a line each; cure "": there is none to tell */
+	char what[768], cure[768]; /* a line each; cure "": there is none to tell */
 };
+
+/* Without which there is nothing to look at. */
+enum check_needs { NEEDS_NOTHING, NEEDS_CAPABILITIES, NEEDS_STATUS };
+
+enum { CAUSES_MAX = 8 };
 
 struct check {
 	const char *name;
-	bool of_answer; /* looks at what the service tells */
+	enum check_needs needs;
 	void (*look)(const struct exam *exam, struct finding *finding);
+	const char *causes[CAUSES_MAX]; /* checks a fault of which may be all there is to one of this */
 };
 
 /* NULL name after the last. */
-extern const struct check checks_of_kernel[], checks_of_service[];
+extern const struct check checks_of_service[], checks_of_kernel[], checks_of_request[];
 /* UNKNOWN for one of an answer that did not come. */
 void check_look(const struct check *check, const struct exam *exam, struct finding *finding);
 
@@ -52,3 +36,7 @@ __attribute__((format(printf, 3, 4)))
 void finding_set(struct finding *finding, enum verdict verdict, const char *format, ...);
 __attribute__((format(printf, 3, 4)))
 void finding_cure(struct finding *finding, enum ktls_who who, const char *format, ...);
+
+enum { COMMAND_MAX = 64 };
+/* How to have the service read its configuration, and look at the kernel, anew. */
+const char *exam_reload(const struct exam *exam, char command[static COMMAND_MAX]);

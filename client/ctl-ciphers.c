@@ -101,6 +101,12 @@ static void render_cells(struct view *view, struct json_object *document)
 	if (is(document, "trial.module", "absent"))
 		view_line(view, VIEW_BAD,
 			  "its TLS is not loaded: as root, run modprobe tls; nothing was tried");
+	else if (!is(document, "trial.loopback", "works"))
+		view_line(view, VIEW_BAD, "nothing could be tried, on loopback: %s",
+			  view_text(document, "trial.loopback"));
+	else if (!is(document, "trial.tcpUlp", "works"))
+		view_line(view, VIEW_BAD, "a socket does not get its TLS: %s",
+			  view_text(document, "trial.tcpUlp"));
 	else
 		view_table(view, rows, cells, N(cells));
 }
@@ -126,21 +132,23 @@ static struct json_object *policies_with(struct json_object *policies, struct js
 	return names;
 }
 
+static struct json_object *suite_row(struct json_object *service, struct json_object *suite)
+{
+	struct json_object *row = json_object_new_object();
+	bool taken = has(view_get(service, "offloadable"), suite);
+
+	json_object_object_add(row, "suite", json_object_get(suite));
+	json_object_object_add(row, "kernel", json_object_new_boolean(taken));
+	json_object_object_add(row, "policies", policies_with(view_get(service, "policies"), suite));
+	return row;
+}
+
 static void render_suites(struct view *view, struct json_object *service)
 {
 	struct json_object *rows = json_object_new_array(), *all = view_get(service, "suites");
 
-	for (size_t i = 0; all && i < json_object_array_length(all); i++) {
-		struct json_object *row = json_object_new_object();
-		struct json_object *suite = json_object_array_get_idx(all, i);
-		bool taken = has(view_get(service, "offloadable"), suite);
-
-		json_object_object_add(row, "suite", json_object_get(suite));
-		json_object_object_add(row, "kernel", json_object_new_boolean(taken));
-		json_object_object_add(row, "policies",
-				       policies_with(view_get(service, "policies"), suite));
-		json_object_array_add(rows, row);
-	}
+	for (size_t i = 0; all && i < json_object_array_length(all); i++)
+		json_object_array_add(rows, suite_row(service, json_object_array_get_idx(all, i)));
 	view_heading(view, "Suites that %s offers, and the policies that leave them",
 		     view_text(service, "openssl"));
 	view_table(view, rows, suites, N(suites));
@@ -150,7 +158,7 @@ static void render_suites(struct view *view, struct json_object *service)
 static void render(struct view *view, struct json_object *document)
 {
 	render_cells(view, document);
-	view_heading(view, "Network interfaces that can do it themselves");
+	view_heading(view, "What network interfaces do themselves");
 	view_table(view, view_get(document, "interfaces"), interfaces, N(interfaces));
 	if (view_get(document, "service"))
 		render_suites(view, view_get(document, "service"));
@@ -161,9 +169,10 @@ static void render(struct view *view, struct json_object *document)
 /* The kernel is asked here, and whether the service answers does not matter to it. */
 static int run(struct ctl *ctl)
 {
-	struct json_object *document = json_object_new_object();
 	struct json_object *service = ctl_service_call(ctl, "io.ktlsd.GetCapabilities");
 	int status = service ? KTLS_WHO_NOBODY : ctl_failure(ctl->k);
+	struct json_object *document = service ? json_object_new_object() :
+						 ctl_service_failure(ctl->k);
 
 	json_object_object_add(document, "trial", ctl_trial(&trial_kernel));
 	json_object_object_add(document, "drivers", ctl_crypto(CTL_CRYPTO));

@@ -3,74 +3,111 @@
 
 #include "client/ctl-view.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
-#define SERIES_MAX 4
+#define SERIES_MAX 6
 
 struct version {
 	unsigned int major, minor, patch;
+	bool candidate; /* of a release that is not yet made: "6.17-rc4" */
 };
 
-/* The numbers are those of the kernel's stable releases, and of Debian's, where a mend came there
- * first. The first without a patch level is the release that never had the fault. */
+/* In a series: the patch level that brought the fault, and the first without it. The last of a fault
+ * has no patch levels: from that release on nobody has it. */
+struct mend {
+	unsigned int major, minor, from, to;
+};
+
+/* By the kernel's CVE records and the change logs of its stable releases; where those are silent, the
+ * first release in which the mend was seen. */
 static const struct fault {
 	const char *name, *what;
 	const char *behaviour; /* of the trial; NULL: it cannot be tried */
-	struct version fixed[SERIES_MAX];
+	struct mend mends[SERIES_MAX];
 } faults[] = {
-	{ "CVE-2025-39682", "an empty record lets a peer pass control records off as data", NULL,
-	  { { 6, 1, 153 }, { 6, 12, 48 }, { 6, 17, 0 } } },
-	{ "CVE-2025-39946", "a malformed record header does not end the connection", NULL,
-	  { { 6, 1, 158 }, { 6, 12, 57 }, { 6, 17, 0 } } },
+	{ "CVE-2025-39682", "a peer's empty record has the kernel use freed memory", NULL,
+	  { { 6, 1, 0, 149 }, { 6, 6, 0, 103 }, { 6, 12, 0, 44 }, { 6, 16, 0, 4 }, { 6, 17 } } },
+	{ "CVE-2025-39946", "a peer's malformed record has the kernel write behind its memory", NULL,
+	  { { 6, 1, 0, 154 }, { 6, 6, 0, 108 }, { 6, 12, 0, 49 }, { 6, 16, 0, 9 }, { 6, 17 } } },
 	{ "CVE-2025-38616", "who reads the socket by another way takes data from under TLS", NULL,
-	  { { 6, 1, 187 }, { 6, 12, 43 }, { 6, 17, 0 } } },
+	  { { 6, 1, 0, 185 }, { 6, 6, 0, 103 }, { 6, 12, 0, 43 }, { 6, 15, 0, 11 }, { 6, 16, 0, 2 },
+	    { 6, 17 } } },
 	{ "splice loses data", "bytes of a record that a pipe has no room for are lost",
-	  "behaviours.splice", { { 6, 1, 190 }, { 6, 12, 113 } } },
+	  "behaviours.splice", { { 6, 1, 0, 189 }, { 6, 12, 0, 112 }, { 7, 1 } } },
 	{ "receive loses its place", "a retransmission that overlaps ends the connection", NULL,
-	  { { 6, 1, 190 }, { 6, 12, 111 } } },
-	{ "CVE-2026-74611", "TLS_RX_EXPECT_NO_PAD: a padded record is decrypted wrongly", NULL,
-	  { { 6, 1, 192 }, { 6, 12, 115 } } },
-	{ "CVE-2026-23240", "a socket that is closed may still be sending", NULL,
-	  { { 6, 12, 85 } } },
+	  { { 6, 1, 0, 188 }, { 6, 12, 0, 110 }, { 7, 2, 0, 6 }, { 7, 3 } } },
+	{ "CVE-2026-74611", "with TLS_RX_EXPECT_NO_PAD a peer can write behind what was received", NULL,
+	  { { 6, 1, 0, 191 }, { 6, 12, 0, 114 }, { 6, 18, 0, 45 }, { 7, 1, 0, 9 }, { 7, 2 } } },
+	{ "CVE-2026-23240", "closing a socket that is still sending uses freed memory", NULL,
+	  { { 6, 12, 0, 75 }, { 6, 18, 0, 16 }, { 6, 19, 0, 6 }, { 7, 0 } } },
 	{ "CVE-2026-23414", "memory is lost where decryption is asynchronous", NULL,
-	  { { 6, 1, 170 }, { 6, 12, 85 } } },
-	{ "signal ends connection", "a signal while sending aborts the connection", NULL,
-	  { { 6, 1, 187 }, { 6, 12, 105 } } },
-	{ "CVE-2024-26585", "memory is used after it was freed where work is asynchronous", NULL,
-	  { { 6, 1, 85 }, { 6, 8, 0 } } },
-	{ "CVE-2023-28466", "reading a socket's keys while they are set uses freed memory", NULL,
-	  { { 6, 1, 20 }, { 6, 3, 0 } } },
+	  { { 6, 1, 158, 168 }, { 6, 6, 114, 131 }, { 6, 12, 55, 80 }, { 6, 18, 0, 21 },
+	    { 6, 19, 0, 11 }, { 7, 0 } } },
+	{ "signal ends connection", "a signal while sending ends the connection", NULL,
+	  { { 6, 1, 0, 183 }, { 6, 12, 0, 104 }, { 7, 2, 0, 6 }, { 7, 3 } } },
+	{ "CVE-2024-26585", "closing a socket while encryption is asynchronous uses freed memory", NULL,
+	  { { 6, 1, 0, 84 }, { 6, 6, 0, 18 }, { 6, 7, 0, 6 }, { 6, 8 } } },
+	{ "CVE-2023-28466", "asking a socket for its keys while it is closed uses freed memory", NULL,
+	  { { 6, 1, 0, 20 }, { 6, 2, 0, 7 }, { 6, 3 } } },
 };
 
-/* Debian's release names a series alone, and its version tells the rest: "#1 SMP Debian 6.1.176-1". */
-static bool parse_version(const struct utsname *kernel, struct version *version)
+static bool parse(const char *text, struct version *version)
 {
-	const char *debian = strstr(kernel->version, "Debian ");
-	const char *text = debian ? debian + strlen("Debian ") : kernel->release;
+	int end = 0;
 
 	*version = (struct version){ 0 };
-	return sscanf(text, "%u.%u.%u", &version->major, &version->minor, &version->patch) >= 2;
+	if (sscanf(text, "%u.%u%n.%u%n", &version->major, &version->minor, &end, &version->patch,
+		   &end) < 2)
+		return false;
+	text += end;
+	version->candidate = (*text == '-' || *text == '~') && strncmp(text + 1, "rc", 2) == 0;
+	return true;
 }
 
-static int compare_series(const struct version *a, const struct version *b)
+/* Debian's release names a series alone, and its version tells the rest, with or without an epoch:
+ * "#1 SMP Debian 6.1.176-1 (2026-07-01)". */
+static bool version_of(const struct utsname *kernel, struct version *version)
 {
-	if (a->major != b->major)
-		return a->major < b->major ? -1 : 1;
-	return a->minor < b->minor ? -1 : a->minor > b->minor;
+	const char *text = strstr(kernel->version, "Debian ");
+	int epoch = 0;
+
+	if (text) {
+		text += strlen("Debian ");
+		sscanf(text, "%*u:%n", &epoch);
+		if (parse(text + epoch, version))
+			return true;
+	}
+	return parse(kernel->release, version);
 }
 
-/* By the row of its own series, else by the release from which on nobody has it. */
+static int compare_series(const struct version *version, const struct mend *mend)
+{
+	if (version->major != mend->major)
+		return version->major < mend->major ? -1 : 1;
+	return version->minor < mend->minor ? -1 : version->minor > mend->minor;
+}
+
+static const char *state_within(const struct mend *mend, const struct version *version)
+{
+	if (!mend->to) /* which of its candidates had it is not known */
+		return version->candidate ? "unknown" : "fixed";
+	if (version->patch < mend->from)
+		return "absent";
+	return version->patch < mend->to ? "affected" : "fixed";
+}
+
 static const char *state_by_version(const struct fault *fault, const struct version *version)
 {
-	for (size_t i = 0; i < SERIES_MAX && fault->fixed[i].major; i++) {
-		const struct version *fixed = &fault->fixed[i];
-		int order = compare_series(version, fixed);
+	for (size_t i = 0; i < SERIES_MAX && fault->mends[i].major; i++) {
+		const struct mend *mend = &fault->mends[i];
+		int order = compare_series(version, mend);
 
 		if (order == 0)
-			return version->patch >= fixed->patch ? "fixed" : "affected";
-		if (order > 0 && !fixed->patch)
+			return state_within(mend, version);
+		if (order > 0 && !mend->to)
 			return "fixed";
 	}
 	return "unknown";
@@ -81,11 +118,11 @@ static struct json_object *versions_of(const struct fault *fault)
 	struct json_object *array = json_object_new_array();
 	char text[48];
 
-	for (size_t i = 0; i < SERIES_MAX && fault->fixed[i].major; i++) {
-		const struct version *fixed = &fault->fixed[i];
+	for (size_t i = 0; i < SERIES_MAX && fault->mends[i].major; i++) {
+		const struct mend *mend = &fault->mends[i];
 
-		snprintf(text, sizeof(text), fixed->patch ? "%u.%u.%u" : "%u.%u", fixed->major,
-			 fixed->minor, fixed->patch);
+		snprintf(text, sizeof(text), mend->to ? "%u.%u.%u" : "%u.%u", mend->major,
+			 mend->minor, mend->to);
 		json_object_array_add(array, json_object_new_string(text));
 	}
 	return array;
@@ -120,7 +157,7 @@ struct json_object *ctl_faults(struct json_object *trial, const struct utsname *
 {
 	struct json_object *rows = json_object_new_array();
 	struct version version;
-	bool known = parse_version(kernel, &version);
+	bool known = version_of(kernel, &version);
 
 	for (size_t i = 0; i < N(faults); i++)
 		json_object_array_add(rows, judge(&faults[i], trial, known ? &version : NULL));

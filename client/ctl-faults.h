@@ -8,7 +8,8 @@
 /*
  * An array: name, what, and
  *
- *	state		"affected", "fixed", or "unknown": a series in which nobody has said since when
+ *	state		"affected"; "fixed", this version has it no more; "absent", or not yet;
+ *			"unknown": a series of which nobody has said since when, or no version at all
  *	by		"behaviour": it was tried on loopback; "version": where that cannot be, and
  *			proves nothing of a kernel to which its distributor adds mends of his own
  *	fixed		the first versions without it: "6.1.153", "6.12.48", "6.17"

@@ -3,21 +3,30 @@
 #include "client/ctl-tlsstat.h"
 #include "client/ctl-view.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
 #define LABELS_MAX 3
+#define REQUESTS "outcomes"
+#define QUOTAS "quotas"
+#define MEMORY "memoryKiB"
 
 /* A label of a sample, and where in the row it comes from; null is "". */
 struct label {
 	const char *name, *path;
 };
 
-/* A family of samples: one of each row of a list, or with list "" one alone. */
+/* A family of samples: one of each row of a list, or with list "" one alone. The base unit is what
+ * Prometheus has all values in. */
 struct family {
 	const char *name, *type, *help;
 	const char *list, *value; /* in the status; of the row */
 	struct label labels[LABELS_MAX];
+	const char *unit; /* of the name's end; NULL: none */
+	uint64_t factor; /* from the value to its unit; 0: 1 */
+	const char *only, *but; /* a row of that name alone, or any but that; NULL: all */
 };
 
 static const struct family families[] = {
@@ -30,13 +39,27 @@ static const struct family families[] = {
 	{ "ktlsd_records_suppressed", "counter", "Requests that were not logged.", "",
 	  "recordsSuppressed" },
 	{ "ktlsd_requests", "counter", "Requests by outcome, and by the stage where they ended.",
-	  "outcomes", "count",
+	  REQUESTS, "count",
 	  { { "method", "method" }, { "outcome", "outcome" }, { "stage", "stage" } } },
 	{ "ktlsd_sessions", "counter", "Sessions agreed on.", "sessions", "count",
 	  { { "version", "version" }, { "cipher", "cipher" } } },
-	{ "ktlsd_quota_used", "gauge", "What is used of a limit.", "quotas", "used",
-	  { { "quota", "name" } } },
-	{ "ktlsd_quota_limit", "gauge", "The limit.", "quotas", "limit", { { "quota", "name" } } },
+	{ "ktlsd_quota_used", "gauge", "What is used of a limit.", QUOTAS, "used",
+	  { { "quota", "name" } }, .but = MEMORY },
+	{ "ktlsd_quota_limit", "gauge", "The limit.", QUOTAS, "limit", { { "quota", "name" } },
+	  .but = MEMORY },
+	{ "ktlsd_quota_memory_used_bytes", "gauge", "What requests use of the limit of memory.", QUOTAS,
+	  "used", .unit = "bytes", .factor = 1024, .only = MEMORY },
+	{ "ktlsd_quota_memory_limit_bytes", "gauge", "The limit of memory.", QUOTAS, "limit",
+	  .unit = "bytes", .factor = 1024, .only = MEMORY },
+};
+
+/* The stages of a request by name; the whole is no stage: their sum would count it twice. */
+static const struct histogram {
+	const char *name, *help;
+	bool whole;
+} histograms[] = {
+	{ "ktlsd_stage_duration_seconds", "How long a stage took where it was completed.", false },
+	{ "ktlsd_request_duration_seconds", "How long requests took, whatever came of them.", true },
 };
 
 /* As OpenMetrics wants label values: backslash, quote and newline escaped. */
@@ -73,92 +96,157 @@ static void put_family(const char *name, const char *type, const char *unit, con
 
 static void put_sample(const struct family *family, struct json_object *row)
 {
+	const char *name = view_text(row, "name");
+
+	if ((family->only && strcmp(name, family->only) != 0) ||
+	    (family->but && strcmp(name, family->but) == 0))
+		return;
 	printf("%s%s", family->name, strcmp(family->type, "counter") == 0 ? "_total" : "");
 	put_labels(row, family->labels);
-	printf(" %llu\n", (unsigned long long)json_object_get_uint64(view_get(row, family->value)));
+	printf(" %llu\n", (unsigned long long)(view_number(row, family->value)) *
+				 (family->factor ?: 1));
+}
+
+static void put_rows(const struct family *family, struct json_object *rows)
+{
+	for (size_t i = 0; rows && i < json_object_array_length(rows); i++)
+		put_sample(family, json_object_array_get_idx(rows, i));
 }
 
 static void put_families(struct json_object *status)
 {
 	for (size_t i = 0; i < N(families); i++) {
-		struct json_object *rows = view_get(status, families[i].list);
-
-		put_family(families[i].name, families[i].type, NULL, families[i].help);
-		if (!*families[i].list)
-			put_sample(&families[i], status);
+		put_family(families[i].name, families[i].type, families[i].unit, families[i].help);
+		if (*families[i].list)
+			put_rows(&families[i], view_get(status, families[i].list));
 		else
-			for (size_t j = 0; rows && j < json_object_array_length(rows); j++)
-				put_sample(&families[i], json_object_array_get_idx(rows, j));
+			put_sample(&families[i], status);
 	}
 }
 
+/* In the one spelling that OpenMetrics has for a bound: the shortest that says it, with a point or an
+ * exponent, of which large numbers have none. */
+static void put_bound(int64_t usec)
+{
+	double seconds = (double)usec / 1e6;
+	char text[32];
+	int digits = 6;
+
+	do
+		snprintf(text, sizeof(text), "%.*g", digits, seconds);
+	while (strtod(text, NULL) != seconds && digits++ < 17);
+	printf("%s%s", text, strpbrk(text, ".e") ? "" : ".0");
+}
+
 /* Exact: microseconds have six digits behind the point. */
-static void put_seconds(uint64_t usec)
+static void put_sum(uint64_t usec)
 {
 	printf("%llu.%06llu", (unsigned long long)(usec / 1000000),
 	       (unsigned long long)(usec % 1000000));
 }
 
-static void put_buckets(const char *stage, struct json_object *buckets, uint64_t count)
+/* name_suffix{stage="..."; to be ended by "}". */
+static void put_series(const struct histogram *histogram, const char *suffix, const char *stage)
 {
-	for (size_t i = 0; buckets && i < json_object_array_length(buckets); i++) {
-		struct json_object *bucket = json_object_array_get_idx(buckets, i);
-
-		printf("ktlsd_stage_duration_seconds_bucket{stage=\"%s\",le=\"", stage);
-		put_seconds((uint64_t)view_number(bucket, "upTo"));
-		printf("\"} %lld\n", (long long)view_number(bucket, "count"));
-	}
-	printf("ktlsd_stage_duration_seconds_bucket{stage=\"%s\",le=\"+Inf\"} %llu\n", stage,
-	       (unsigned long long)count);
+	printf("%s_%s{", histogram->name, suffix);
+	if (!histogram->whole)
+		printf("stage=\"%s\"", stage);
 }
 
-static void put_latencies(struct json_object *latencies)
+static void put_bucket(const struct histogram *histogram, const char *stage,
+		       struct json_object *bucket, int64_t count)
 {
-	put_family("ktlsd_stage_duration_seconds", "histogram", "seconds",
-		   "How long a stage of a request took, where it was completed.");
+	put_series(histogram, "bucket", stage);
+	fputs(histogram->whole ? "le=\"" : ",le=\"", stdout);
+	if (bucket)
+		put_bound(view_number(bucket, "upTo"));
+	else
+		fputs("+Inf", stdout);
+	printf("\"} %lld\n", (long long)count);
+}
+
+static void put_latency(const struct histogram *histogram, struct json_object *latency)
+{
+	struct json_object *buckets = view_get(latency, "buckets"), *bucket;
+	const char *stage = view_text(latency, "stage");
+	int64_t count = view_number(latency, "count");
+
+	for (size_t i = 0; buckets && i < json_object_array_length(buckets); i++) {
+		bucket = json_object_array_get_idx(buckets, i);
+		put_bucket(histogram, stage, bucket, view_number(bucket, "count"));
+	}
+	put_bucket(histogram, stage, NULL, count);
+	put_series(histogram, "sum", stage);
+	fputs("} ", stdout);
+	put_sum((uint64_t)view_number(latency, "sum"));
+	putchar('\n');
+	put_series(histogram, "count", stage);
+	printf("} %lld\n", (long long)count);
+}
+
+static void put_latencies(const struct histogram *histogram, struct json_object *latencies)
+{
+	put_family(histogram->name, "histogram", "seconds", histogram->help);
 	for (size_t i = 0; latencies && i < json_object_array_length(latencies); i++) {
 		struct json_object *latency = json_object_array_get_idx(latencies, i);
-		const char *stage = view_text(latency, "stage");
-		uint64_t count = (uint64_t)view_number(latency, "count");
 
-		put_buckets(stage, view_get(latency, "buckets"), count);
-		printf("ktlsd_stage_duration_seconds_sum{stage=\"%s\"} ", stage);
-		put_seconds((uint64_t)view_number(latency, "sum"));
-		printf("\nktlsd_stage_duration_seconds_count{stage=\"%s\"} %llu\n", stage,
-		       (unsigned long long)count);
+		if ((strcmp(view_text(latency, "stage"), "total") == 0) == histogram->whole)
+			put_latency(histogram, latency);
 	}
+}
+
+/* OpenMetrics has a type for what says something by its labels, which Prometheus' older format, that
+ * of a textfile directory, does not have: a gauge is in both. */
+static void put_build(struct json_object *status)
+{
+	put_family("ktlsd_build_info", "gauge", NULL, "The service's version.");
+	fputs("ktlsd_build_info{version=\"", stdout);
+	put_escaped(view_text(status, "version"));
+	fputs("\"} 1\n", stdout);
+}
+
+static void put_start(struct json_object *status)
+{
+	const char *since = view_text(status, "since");
+	struct tm time = { 0 };
+
+	if (!strptime(since, "%Y-%m-%dT%H:%M:%SZ", &time))
+		return;
+	put_family("ktlsd_start_time_seconds", "gauge", "seconds", "When the service was started.");
+	printf("ktlsd_start_time_seconds %lld\n", (long long)timegm(&time));
 }
 
 static void put_service(struct json_object *status)
 {
-	put_family("ktlsd_build", "info", NULL, "The service's version.");
-	printf("ktlsd_build_info{version=\"");
-	put_escaped(view_text(status, "version"));
-	printf("\"} 1\n");
+	put_build(status);
+	put_start(status);
 	put_families(status);
-	put_latencies(view_get(status, "latencies"));
+	for (size_t i = 0; i < N(histograms); i++)
+		put_latencies(&histograms[i], view_get(status, "latencies"));
 }
 
-/* The kernel's own, by their names: gauges are those of what is open now. */
-static void put_kernel(struct json_object *counters)
+/* The kernel's own, by their names: TlsCurr* tell what is open now. */
+static void put_kernel(struct json_object *counters, bool current, const char *name)
+{
+	for (size_t i = 0; counters && i < json_object_array_length(counters); i++) {
+		struct json_object *row = json_object_array_get_idx(counters, i);
+
+		if ((strncmp(view_text(row, "name"), "TlsCurr", strlen("TlsCurr")) == 0) != current)
+			continue;
+		printf("%s{counter=\"", name);
+		put_escaped(view_text(row, "name"));
+		printf("\"} %s\n", json_object_get_string(view_get(row, "value")));
+	}
+}
+
+static void put_counters(struct json_object *counters)
 {
 	put_family("ktlsd_kernel_tls_sockets", "gauge", NULL,
 		   "Open sockets under kernel TLS, of this network namespace.");
-	for (int current = 1; current >= 0; current--) {
-		for (size_t i = 0; counters && i < json_object_array_length(counters); i++) {
-			struct json_object *row = json_object_array_get_idx(counters, i);
-			const char *name = view_text(row, "name");
-
-			if ((strncmp(name, "TlsCurr", 7) == 0) != current)
-				continue;
-			printf("ktlsd_kernel_tls_%s{counter=\"%s\"} %lld\n",
-			       current ? "sockets" : "events_total", name,
-			       (long long)view_number(row, "value"));
-		}
-		if (current)
-			put_family("ktlsd_kernel_tls_events", "counter", NULL,
-				   "What the kernel has counted of TLS, of this network namespace.");
-	}
+	put_kernel(counters, true, "ktlsd_kernel_tls_sockets");
+	put_family("ktlsd_kernel_tls_events", "counter", NULL,
+		   "What the kernel has counted of TLS, of this network namespace.");
+	put_kernel(counters, false, "ktlsd_kernel_tls_events_total");
 }
 
 static int run(struct ctl *ctl)
@@ -171,14 +259,11 @@ static int run(struct ctl *ctl)
 	printf("ktlsd_up %d\n", status ? 1 : 0);
 	if (status)
 		put_service(status);
-	put_kernel(counters);
+	put_counters(counters);
 	puts("# EOF");
 	json_object_put(status);
 	json_object_put(counters);
-	if (fflush(stdout) == 0)
-		return outcome;
-	perror("ktlsctl: stdout");
-	return KTLS_WHO_CALLER;
+	return ctl_flush() < 0 ? KTLS_WHO_CALLER : outcome;
 }
 
 const struct ctl_command ctl_metrics = {

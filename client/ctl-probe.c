@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/ctl-service.h"
+#include "client/ctl-suites.h"
 #include "client/ctl-view.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBE "io.ktlsd.Probe"
-#define LIST_MAX 1024 /* bytes of a request's cipher names */
 
 static int set_quick(struct ctl *ctl, const char *value)
 {
@@ -24,7 +23,7 @@ static const struct ctl_syntax syntax = {
 	options, sizeof(options) / sizeof(*options), ctl_set_target, &ctl_request_syntax,
 };
 
-/* --- the document */
+/* --- what one handshake tells */
 
 static void add_pin(struct json_object *pins, const char *kind, const char *hash)
 {
@@ -44,14 +43,6 @@ static struct json_object *pins_of(struct json_object *probed)
 	return pins;
 }
 
-static bool has(struct json_object *names, const char *name)
-{
-	for (size_t i = 0; i < json_object_array_length(names); i++)
-		if (strcmp(json_object_get_string(json_object_array_get_idx(names, i)), name) == 0)
-			return true;
-	return false;
-}
-
 /* Whether the session could go to the kernel, for each io. NULL: that could not be found out. */
 static struct json_object *takes_over(struct ctl *ctl, enum ktls_io io)
 {
@@ -59,93 +50,41 @@ static struct json_object *takes_over(struct ctl *ctl, enum ktls_io io)
 
 	ktls_reset(ctl->k);
 	if (ktls_set_io(ctl->k, io) == 0)
-		probed = ctl_service_call(ctl, PROBE);
+		probed = ctl_service_call(ctl, CTL_PROBE);
 	if (probed)
 		takes = json_object_get(view_get(probed, "takesOver"));
 	json_object_put(probed);
 	return takes;
 }
 
-/* The names that are left of those offered, for the next question; false: there are none, or they do
- * not fit. */
-static bool join_untaken(struct json_object *offered, struct json_object *taken,
-			 char list[static LIST_MAX + 1])
+/* --- the document */
+
+/* What further handshakes tell. */
+static void add_scan(struct json_object *document, struct ctl *ctl, struct json_object *probed)
 {
-	size_t length = 0;
+	struct json_object *io = json_object_new_object(), *error = NULL;
 
-	list[0] = '\0';
-	for (size_t i = 0; i < json_object_array_length(offered); i++) {
-		const char *name =
-			json_object_get_string(json_object_array_get_idx(offered, i));
-
-		if (has(taken, name))
-			continue;
-		if (length + strlen(name) + 1 > LIST_MAX)
-			return false;
-		length += (size_t)sprintf(list + length, "%s%s", length ? ":" : "", name);
-	}
-	return length > 0;
-}
-
-/* A server tells what it takes by taking it: each handshake offers what was not yet taken, until it
- * refuses. */
-static struct json_object *taken_by_server(struct ctl *ctl, struct json_object *first)
-{
-	struct json_object *taken = json_object_new_array(), *offered = view_get(first, "offered");
-	struct json_object *probed = json_object_get(first);
-	char list[LIST_MAX + 1];
-
-	while (probed && !has(taken, view_text(probed, "session.cipher"))) {
-		json_object_array_add(taken, json_object_get(view_get(probed, "session.cipher")));
-		json_object_put(probed);
-		ktls_reset(ctl->k);
-		probed = NULL;
-		if (join_untaken(offered, taken, list) && ktls_set_ciphers(ctl->k, list) == 0)
-			probed = ctl_service_call(ctl, PROBE);
-	}
-	json_object_put(probed);
-	return taken;
-}
-
-/* A row for each suite that was offered; taken NULL: nobody asked the server for each. */
-static struct json_object *ciphers_of(struct json_object *probed, struct json_object *taken)
-{
-	struct json_object *rows = json_object_new_array(), *offered = view_get(probed, "offered");
-
-	for (size_t i = 0; i < json_object_array_length(offered); i++) {
-		struct json_object *name = json_object_array_get_idx(offered, i);
-		struct json_object *row = json_object_new_object();
-		const char *text = json_object_get_string(name);
-
-		json_object_object_add(row, "cipher", json_object_get(name));
-		json_object_object_add(row, "server",
-				       taken ? json_object_new_boolean(has(taken, text)) : NULL);
-		json_object_object_add(row, "kernel",
-				       json_object_new_boolean(
-					       has(view_get(probed, "offloadable"), text)));
-		json_object_array_add(rows, row);
-	}
-	return rows;
+	json_object_object_add(io, "plain", takes_over(ctl, KTLS_IO_PLAIN));
+	json_object_object_add(io, "aware", takes_over(ctl, KTLS_IO_AWARE));
+	json_object_object_add(document, "io", io);
+	json_object_object_add(document, "ciphers", ctl_suites_scan(ctl, probed, &error));
+	json_object_object_add(document, "scanError", error);
 }
 
 static struct json_object *document_of(struct ctl *ctl, struct json_object *probed)
 {
-	struct json_object *document = json_object_new_object(), *io = json_object_new_object();
-	struct json_object *taken = NULL;
+	struct json_object *document = json_object_new_object();
 
 	json_object_object_add(document, "session", json_object_get(view_get(probed, "session")));
 	json_object_object_add(document, "trace", json_object_get(view_get(probed, "trace")));
 	json_object_object_add(document, "pins", pins_of(probed));
 	json_object_object_add(document, "takesOver",
 			       json_object_get(view_get(probed, "takesOver")));
-	if (!ctl->quick) {
-		json_object_object_add(io, "plain", takes_over(ctl, KTLS_IO_PLAIN));
-		json_object_object_add(io, "aware", takes_over(ctl, KTLS_IO_AWARE));
-		taken = taken_by_server(ctl, probed); /* which narrows what is offered */
-	}
-	json_object_object_add(document, "ciphers", ciphers_of(probed, taken));
-	json_object_object_add(document, "io", io);
-	json_object_put(taken);
+	json_object_object_add(document, "io", NULL);
+	json_object_object_add(document, "ciphers", ctl_suites(probed));
+	json_object_object_add(document, "scanError", NULL);
+	if (!ctl->quick)
+		add_scan(document, ctl, probed);
 	return document;
 }
 
@@ -220,8 +159,8 @@ static const struct view_column ciphers[] = {
 };
 
 static const struct view_column io[] = {
-	{ "plain", "plain" },
-	{ "aware", "aware" },
+	{ "with io plain", "plain" },
+	{ "with io aware", "aware" },
 };
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
@@ -252,9 +191,12 @@ static void render_success(struct view *view, struct json_object *document)
 			  json_object_get_string(json_object_array_get_idx(pins, i)));
 	view_heading(view, "Ciphers offered, and who takes them");
 	view_table(view, view_get(document, "ciphers"), ciphers, N(ciphers));
+	if (view_get(document, "scanError"))
+		view_line(view, VIEW_NOTE, "not all of them could be tried: %s",
+			  view_text(document, "scanError.message"));
 	view_heading(view, "Could go to the kernel: %s",
 		     view_true(document, "takesOver") ? "yes" : "no");
-	if (json_object_object_length(view_get(document, "io")))
+	if (view_get(document, "io"))
 		view_facts(view, view_get(document, "io"), io, N(io));
 }
 
@@ -275,7 +217,7 @@ static int run(struct ctl *ctl)
 		return ctl_usage("probe takes HOST:PORT; try `ktlsctl probe --help`");
 	if (ctl_ask_target(ctl) != 0)
 		return KTLS_WHO_CALLER;
-	probed = ctl_service_call(ctl, PROBE);
+	probed = ctl_service_call(ctl, CTL_PROBE);
 	if (!probed)
 		status = ctl_failure(ctl->k);
 	document = probed ? document_of(ctl, probed) : ctl_service_failure(ctl->k);

@@ -19,7 +19,7 @@ static void put(struct json_object *object, const char *name, const char *text)
 	json_object_object_add(object, name, text ? json_object_new_string(text) : NULL);
 }
 
-static const char *who_name(enum ktls_who who)
+const char *ctl_who_name(enum ktls_who who)
 {
 	static const char *const names[] = { "nobody", "caller", "administrator", "peer", "retry",
 					     "internal" };
@@ -43,7 +43,7 @@ static struct json_object *failure_facts(const struct ktls *k)
 	put(error, "alert", ktls_get_alert(k));
 	put(error, "x509", ktls_get_x509(k));
 	put(error, "parameter", ktls_get_parameter(k));
-	put(error, "who", who_name(who));
+	put(error, "who", ctl_who_name(who));
 	json_object_object_add(error, "exitStatus", json_object_new_int((int)who));
 	return error;
 }

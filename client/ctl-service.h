@@ -15,3 +15,6 @@ struct json_object *ctl_service_call(struct ctl *ctl, const char *method);
  * it where the service sent one. NULL: no memory.
  */
 struct json_object *ctl_service_failure(const struct ktls *k);
+
+/* "caller", "administrator" and so on, as in that document. */
+const char *ctl_who_name(enum ktls_who who);

@@ -2,6 +2,7 @@
 #include "client/ctl-diag.h"
 #include "client/ctl-view.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,6 +61,50 @@ static void render(struct view *view, struct json_object *document)
 					   "PROCESSES may lack some");
 }
 
+static void put(struct json_object *object, const char *name, const char *text)
+{
+	json_object_object_add(object, name, text ? json_object_new_string(text) : NULL);
+}
+
+/* The members of a service's failure (ctl-service.h), and the cure. */
+static struct json_object *document_of(const struct diag_failure *failure, bool retry)
+{
+	struct json_object *document = json_object_new_object(), *error = json_object_new_object();
+	enum ktls_who who = retry ? KTLS_WHO_RETRY : KTLS_WHO_ADMINISTRATOR;
+
+	put(error, "name", NULL);
+	put(error, "stage", "sockets");
+	put(error, "message", failure->message);
+	put(error, "errno", strerrorname_np(failure->err));
+	json_object_object_add(error, "retry", json_object_new_boolean(retry));
+	put(error, "alert", NULL);
+	put(error, "x509", NULL);
+	put(error, "parameter", NULL);
+	put(error, "who", retry ? "retry" : "administrator");
+	json_object_object_add(error, "exitStatus", json_object_new_int((int)who));
+	put(error, "cure", failure->cure);
+	json_object_object_add(document, "error", error);
+	return document;
+}
+
+/* What failed stands on stderr. */
+static void render_nothing(struct view *view, struct json_object *document)
+{
+}
+
+static int show_failure(struct ctl *ctl, const struct diag_failure *failure)
+{
+	bool retry = failure->err == EINTR; /* the list changed faster than it could be read */
+	const char *cause = strerror(failure->err);
+
+	fprintf(stderr, "ktlsctl: sockets: %s", failure->message);
+	if (strcmp(cause, failure->message) != 0 && !retry)
+		fprintf(stderr, ": %s", cause);
+	fprintf(stderr, "%s%s\n", failure->cure ? "; " : "", failure->cure ?: "");
+	return ctl_show(ctl, document_of(failure, retry), render_nothing,
+			retry ? KTLS_WHO_RETRY : KTLS_WHO_ADMINISTRATOR);
+}
+
 static int run(struct ctl *ctl)
 {
 	struct diag_failure failure;
@@ -67,9 +112,7 @@ static int run(struct ctl *ctl)
 
 	if (document)
 		return ctl_show(ctl, document, render, KTLS_WHO_NOBODY);
-	fprintf(stderr, "ktlsctl: sockets: %s: %s%s%s\n", failure.message, strerror(failure.err),
-		failure.cure ? ": " : "", failure.cure ?: "");
-	return KTLS_WHO_ADMINISTRATOR;
+	return show_failure(ctl, &failure);
 }
 
 const struct ctl_command ctl_sockets = {

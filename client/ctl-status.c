@@ -50,8 +50,10 @@ static enum view_tone tone_of_outcome(struct json_object *outcome)
 
 static enum view_tone tone_of_fault(struct json_object *fault)
 {
-	return strcmp(view_text(fault, "state"), "affected") == 0 ? VIEW_BAD :
-	       strcmp(view_text(fault, "state"), "fixed") == 0	  ? VIEW_GOOD : VIEW_NOTE;
+	const char *state = view_text(fault, "state");
+
+	return strcmp(state, "affected") == 0 ? VIEW_BAD :
+	       strcmp(state, "unknown") == 0  ? VIEW_NOTE : VIEW_GOOD;
 }
 
 static const struct view_column service[] = {
@@ -164,6 +166,7 @@ static struct json_object *kernel_part(struct json_object *faults)
 	return kernel;
 }
 
+/* The trial leaves its traces in the kernel's counters: once is enough, however long we watch. */
 static struct json_object *find_faults(void)
 {
 	struct json_object *trial = ctl_trial(&trial_kernel), *faults;
@@ -191,11 +194,18 @@ static int show_once(struct ctl *ctl, struct json_object *faults)
 	return ctl_show(ctl, document, render, status);
 }
 
+static bool may_steer(void)
+{
+	const char *term = secure_getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
 static int run(struct ctl *ctl)
 {
 	struct timespec rest = { .tv_sec = (time_t)ctl->interval };
 	struct json_object *faults = find_faults();
-	bool clears = ctl->interval && !ctl->json && isatty(STDOUT_FILENO);
+	bool clears = ctl->interval && !ctl->json && may_steer();
 	int status;
 
 	rest.tv_nsec = (long)((ctl->interval - (double)rest.tv_sec) * 1e9);

@@ -34,23 +34,29 @@ static struct json_object *meaning_of(const char *name)
 	return NULL;
 }
 
+static void add_row(struct json_object *rows, const char *name, unsigned long long value)
+{
+	struct json_object *row = json_object_new_object();
+
+	json_object_object_add(row, "name", json_object_new_string(name));
+	json_object_object_add(row, "value", json_object_new_uint64(value));
+	json_object_object_add(row, "meaning", meaning_of(name));
+	json_object_array_add(rows, row);
+}
+
 struct json_object *ctl_tlsstat(const char *path)
 {
-	struct json_object *rows, *row;
+	struct json_object *rows;
 	unsigned long long value;
-	char name[64];
+	char line[256], name[64], rest;
 	FILE *file = fopen(path, "re");
 
 	if (!file)
 		return NULL;
 	rows = json_object_new_array();
-	while (fscanf(file, "%63s %llu", name, &value) == 2) {
-		row = json_object_new_object();
-		json_object_object_add(row, "name", json_object_new_string(name));
-		json_object_object_add(row, "value", json_object_new_uint64(value));
-		json_object_object_add(row, "meaning", meaning_of(name));
-		json_object_array_add(rows, row);
-	}
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%63s %llu %c", name, &value, &rest) == 2)
+			add_row(rows, name, value);
 	fclose(file);
 	return rows;
 }

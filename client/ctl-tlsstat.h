@@ -8,5 +8,6 @@
 #define CTL_TLSSTAT "/proc/net/tls_stat"
 
 /* [{"name": "TlsCurrTxSw", "value": 3, "meaning": "..."}], in the kernel's order; meaning null of one
- * that is not known here. NULL: there is no such file, the kernel's TLS is not loaded. */
+ * that is not known here. A line that is no name and number is left out. NULL: there is no such file,
+ * the kernel's TLS is not loaded. */
 struct json_object *ctl_tlsstat(const char *path);

@@ -16,6 +16,7 @@ struct trial_door {
 	const char *statistics, *module;
 	/* The layers that there are, by name, with blanks between them. */
 	const char *layers;
+	size_t first; /* so many ciphers, the first of those below, are tried; 0: all */
 	int (*connect)(struct loopback *ends, int patience_ms);
 	int (*set)(int fd, int level, int option, const void *value, socklen_t size);
 	ssize_t (*send)(int fd, const void *data, size_t n, int flags);
@@ -36,6 +37,7 @@ extern const struct trial_door trial_kernel;
  *	behaviours	outcomes: rekey, splice (records come whole out of a small pipe), maxPayload
  *			(TLS_TX_MAX_PAYLOAD_LEN), with the first cipher that works
  *
+ * Ciphers come in the order aes-gcm-128, aes-gcm-256, aes-ccm-128, chacha20-poly1305, and others.
  * NULL: no memory.
  */
 struct json_object *ctl_trial(const struct trial_door *door);

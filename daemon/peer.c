@@ -244,8 +244,10 @@ static void take(struct peer *peer)
 		return peer_settle(peer);
 	case PROTO_FRAME_AGAIN:
 		return;
-	case PROTO_FRAME_END:
 	case PROTO_FRAME_TOO_LARGE:
+		tally_refuse(peer->env->tally, peer->env->book->seat);
+		return end(peer);
+	case PROTO_FRAME_END:
 	case PROTO_FRAME_FAILED:
 		return end(peer);
 	}

@@ -15,7 +15,7 @@ import time
 from ktlstest.asking import AT_ONCE, ask, check_good, trusting
 from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected, check_error
-from ktlstest.peer import Peer
+from ktlstest.peer import Peer, Plan
 from ktlstest.tap import check_between, check_equal, check_true, main, test, wait_until
 
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -24,6 +24,7 @@ CGROUPS = "/sys/fs/cgroup"
 PATIENCE = 20.0
 MANY = 150  # a stream's buffer holds some 280 lines, for each is counted as a kilobyte
 DONE, FAILED = "77d73c79ec0a48549088cdb2f2030a47", "c0379bfd9f9b495997ae6c9fb095d1bc"
+CANCELLED = "126971272c864a4f86d0c64099c8fb2d"
 OWN = re.compile("KTLSD_[A-Z0-9_]+")
 # What systemd does before it starts a service: its stream, and by what to know it.
 WRAPPER = """
@@ -126,6 +127,19 @@ def failed(service):
                 ("CertificateRejected", "handshake", reply.parameters["x509"]), "how it ended")
     check_equal((entry["PRIORITY"], entry["MESSAGE_ID"]), ("5", FAILED), "priority and id")
     check_true("BEGIN" not in json.dumps(service.entries()), "a PEM text is in the journal")
+
+
+@test("a request that its caller cancels is one entry, which tells where it was")
+def cancelled(service):
+    count = len(service.entries("SYSLOG_IDENTIFIER=ktlsd"))
+    with Peer(plan=Plan("hello", "stall")) as peer:
+        with service.daemon.caller() as caller:
+            caller.start("io.ktlsd.Connect", {"host": peer.host, "port": peer.port})
+            check_true(peer.connection().stepped.wait(PATIENCE), "it is under way")
+        entry, = service.after(count, "SYSLOG_IDENTIFIER=ktlsd")
+    check_equal((entry["KTLSD_OUTCOME"], entry["KTLSD_STAGE"], entry["PRIORITY"]),
+                ("cancelled", "handshake", "6"), "how it ended")
+    check_equal(entry["MESSAGE_ID"], CANCELLED, "the id")
 
 
 @test(f"journald does not read: {MANY} requests are answered, and logged when it does")

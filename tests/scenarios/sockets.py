@@ -187,8 +187,9 @@ def directions():
 def states():
     with pairs.pair("aes-gcm-128") as (client, server):
         client.shutdown(socket.SHUT_WR)
-        wait_until(lambda: of(check_agreed(), server)["state"] == "close-wait", 5, "close-wait")
-        wait_until(lambda: of(check_agreed(), client)["state"] == "fin-wait-2", 5, "fin-wait-2")
+        for end, state in ((server, "close-wait"), (client, "fin-wait-2")):
+            wait_until(lambda: of(by_name(document()["sockets"]), end)["state"] == state, 5, state)
+        check_agreed()  # now that nothing moves
 
 
 def hold(report):

@@ -213,7 +213,7 @@ def deaths(house):
     {"who": "worker", "what": "connect", "stride": 3}, {"who": "worker", "what": "probe", "stride": 11},
     {"who": "worker", "what": "info", "stride": 1}, {"who": "worker", "what": "malformed", "stride": 1},
     {"who": "worker", "what": "rejected_probe", "stride": 11},
-    {"who": "worker", "what": "capabilities", "stride": 1}, {"who": "worker", "what": "status", "stride": 1},
+    {"who": "worker", "what": "status", "stride": 1}, {"who": "worker", "what": "capabilities", "stride": 1},
     {"who": "supervisor", "what": "connect", "stride": 1},
     {"who": "supervisor", "what": "reload", "stride": 11}])
 def once(house, who, what, stride):

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -23,7 +24,7 @@ from typing import NamedTuple
 
 from ktlstest import light, names, users, wire
 from ktlstest.asking import PATIENCE, SLOWNESS, trusting
-from ktlstest.daemon import Daemon
+from ktlstest.daemon import TOP, Daemon
 from ktlstest.tap import check_between, check_equal, check_true, main, note, test, wait_until
 
 REQUESTS = int(os.environ.get("KTLSTEST_REQUESTS", "1000"))
@@ -31,6 +32,7 @@ WORKERS = 3
 AT_A_TIME = 24
 WAITING = 18    # requests that wait for ever, at a time: the same number for each worker
 NOT_TAKEN = 10
+KTLSCTL = os.environ.get("KTLSCTL_BIN") or os.path.join(TOP, "build", "ktlsctl")
 JOURNAL = "/run/systemd/journal"
 QUEUE = 4096    # entries that wait to be read
 CONNECT, PROBE, GET_STATUS = "io.ktlsd.Connect", "io.ktlsd.Probe", "io.ktlsd.GetStatus"
@@ -84,7 +86,7 @@ KINDS = (
 ENDLESS = ((CONNECT, "stalling", "127.0.0.1", "handshake"), (CONNECT, "hole", "127.0.0.1", "connect"),
            (PROBE, "p256", "silent.test", "resolve"))
 REFUSED = (b"{}\0", b"[]\0", b'{"method":"io.ktlsd.Nothing"}\0', b'{"method":"io.ktlsd.Connect"}\0',
-           b'{"method":"io.ktlsd.Nothing","oneway":true}\0', b"\xff\0",
+           b'{"method":"io.ktlsd.Nothing","oneway":true}\0', b"\xff\0", b" " * 700000,
            b'{"method":"io.ktlsd.Connect","parameters":{"host":"a b","port":1}}\0')
 
 
@@ -140,13 +142,14 @@ class Service:
 
     def __init__(self):
         names.configure({"server.test": ["127.0.0.1"]})
-        self.stack = contextlib.ExitStack()
-        self.journal = self.stack.enter_context(contextlib.closing(Journal()))
-        good = self.stack.enter_context(users.Process(light.behave, ["p256", "rsa"]))
-        bad = self.stack.enter_context(users.Process(light.misbehave, ["silent.test"]))
-        self.ports = {**good.read(), **bad.read()}
-        self.daemon = self.stack.enter_context(contextlib.closing(
-            Daemon(CONFIG % ALL, prefix=WRAPPER, workers=WORKERS)))
+        with contextlib.ExitStack() as stack:
+            self.journal = stack.enter_context(contextlib.closing(Journal()))
+            good = stack.enter_context(users.Process(light.behave, ["p256", "rsa"]))
+            bad = stack.enter_context(users.Process(light.misbehave, ["silent.test"]))
+            self.ports = {**good.read(), **bad.read()}
+            self.daemon = stack.enter_context(contextlib.closing(
+                Daemon(CONFIG % ALL, prefix=WRAPPER, workers=WORKERS)))
+            self.stack = stack.pop_all()
         self.told = collections.Counter()   # (method, outcome, stage), as callers know it
         self.refused = 0
 
@@ -332,12 +335,13 @@ def not_taken(service):
 def refused(service):
     for text in REFUSED:
         with service.daemon.caller() as caller:
-            caller.send(text)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                caller.send(text)
             if b"oneway" in text:
                 with caller.call("org.varlink.service.GetInfo") as reply:
                     check_equal(reply.error, None, "the next call's error")
                 continue
-            with contextlib.suppress(wire.Closed), caller.receive() as reply:
+            with contextlib.suppress(wire.Closed, ConnectionResetError), caller.receive() as reply:
                 check_true(bool(reply.error), f"an error, not {reply}")
     status = service.wait_under_way(0)
     check_equal(status["callsRefused"], len(REFUSED), "calls refused")
@@ -406,6 +410,60 @@ def suppressed(service):
     check_between(told, 0, status["recordsSuppressed"], "what entries tell of")
     note(f"{sum(service.told.values())} requests, {len(entries)} entries, "
          f"{status['recordsSuppressed']} suppressed, {lost(status)} lost")
+
+
+def ktlsctl(service, *words):
+    done = subprocess.run([KTLSCTL, "--socket", service.daemon.socket_path, *words], check=True, capture_output=True, text=True,
+                          timeout=60)
+    return done.stdout
+
+
+def settled(status):
+    """What does not change by being asked for."""
+    return {name: value for name, value in status.items() if name != "quotas"}
+
+
+SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)')
+
+
+def samples(text):
+    """By name and labels; values as they are written."""
+    found = [SAMPLE.fullmatch(line).groups() for line in text.splitlines() if not line.startswith("#")]
+    check_equal(len({one[:2] for one in found}), len(found), "samples, each once")
+    return {(name, tuple(sorted(re.findall(r'(\w+)="([^"]*)"', labels or "")))): value for name, labels, value in found}
+
+
+def expected_samples(status):
+    seconds = lambda usec: f"{usec // 1000000}.{usec % 1000000:06}"
+    for row in status["outcomes"]:
+        labels = (("method", row["method"]), ("outcome", row["outcome"]), ("stage", row["stage"] or ""))
+        yield ("ktlsd_requests_total", labels), str(row["count"])
+    for row in status["sessions"]:
+        yield ("ktlsd_sessions_total", (("cipher", row["cipher"]), ("version", row["version"]))), str(row["count"])
+    for row in status["latencies"]:
+        whole = row["stage"] == "total"
+        name = "ktlsd_request_duration_seconds" if whole else "ktlsd_stage_duration_seconds"
+        labels = () if whole else (("stage", row["stage"]),)
+        yield (f"{name}_count", labels), str(row["count"])
+        yield (f"{name}_sum", labels), seconds(row["sum"])
+        yield (f"{name}_bucket", (("le", "+Inf"), *labels)), str(row["count"])
+        for bucket in row["buckets"]:
+            yield (f"{name}_bucket", (("le", repr(bucket["upTo"] / 1e6)), *labels)), str(bucket["count"])
+    for name, member in (("workers_lost", "workersLost"), ("reloads", "reloads"), ("calls_refused", "callsRefused"),
+                         ("records_suppressed", "recordsSuppressed")):
+        yield (f"ktlsd_{name}_total", ()), str(status[member])
+
+
+@test("ktlsctl tells the same, as status and as metrics")
+def shown(service):
+    status = service.wait_under_way(0)
+    check_equal(settled(json.loads(ktlsctl(service, "status", "--json"))["service"]), settled(status), "ktlsctl status --json")
+    found, wanted = samples(ktlsctl(service, "metrics")), dict(expected_samples(status))
+    ours = {name: value for name, value in found.items() if name in wanted}
+    check_equal(ours, wanted, "ktlsctl metrics")
+    counted = {name for name in found if name[0].startswith(("ktlsd_requests_t", "ktlsd_request_d", "ktlsd_sessions",
+                                                                       "ktlsd_stage"))}
+    check_equal(counted - set(wanted), set(), "samples beyond")
 
 
 @test("of what is used nothing is left, and the limits are those that were set")

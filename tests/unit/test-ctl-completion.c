@@ -47,7 +47,7 @@ static const struct {
 } lines[] = {
 	{ "bash", "\t'') row='first second -f --flag -w=one,two --word=one,two --file=<file>' ;;\n" },
 	{ "bash", "\tfirst) row=' -f --flag -w=one,two --word=one,two --file=<file> a b' ;;\n" },
-	{ "bash", "\tsecond) row=' -j --json -h --help --' ;;\n" },
+	{ "bash", "\tsecond) row=' -j --json --socket=<file> -h --help --' ;;\n" },
 	{ "zsh", "\t'first:it'\\''s 1\\: [x] \\\\'\n" },
 	{ "zsh", "\t\t'(-f --flag)'{-f,--flag}'[it'\\''s \\[a\\]\\: \\\\flag\\\\]' \\\n" },
 	{ "zsh", "\t\t'*'{-w+,--word=}'['\\'']:WORD:(one two)' \\\n" },

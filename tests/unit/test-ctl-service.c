@@ -41,24 +41,25 @@ static const struct {
 	  NULL,
 	  "{\"error\": {\"name\": \"CertificateRejected\", \"stage\": \"handshake\","
 	  " \"message\": \"expired\", \"errno\": null, \"retry\": false, \"alert\": \"unknown_ca\","
-	  " \"x509\": \"X509_V_ERR_CERT_HAS_EXPIRED\", \"parameter\": null, \"who\": \"peer\"},"
+	  " \"x509\": \"X509_V_ERR_CERT_HAS_EXPIRED\", \"parameter\": null, \"who\": \"peer\","
+	  " \"exitStatus\": 3},"
 	  " \"trace\": {\"addresses\": []}}" },
 	{ "{\"error\":\"io.ktlsd.ConnectFailed\",\"parameters\":{\"stage\":\"connect\","
 	  "\"message\":\"a\",\"errno\":\"ECONNREFUSED\",\"retry\":true}}",
 	  NULL,
 	  ERROR("\"name\": \"ConnectFailed\", \"stage\": \"connect\", \"message\": \"a\","
 		" \"errno\": \"ECONNREFUSED\", \"retry\": true, \"alert\": null, \"x509\": null,"
-		" \"parameter\": null, \"who\": \"retry\"") },
+		" \"parameter\": null, \"who\": \"retry\", \"exitStatus\": 4") },
 	{ "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{"
 	  "\"parameter\":\"host\",\"message\":\"no\"}}",
 	  NULL,
 	  ERROR("\"name\": \"InvalidParameter\", \"stage\": \"request\", \"message\": \"no\","
 		" \"errno\": null, \"retry\": false, \"alert\": null, \"x509\": null,"
-		" \"parameter\": \"host\", \"who\": \"caller\"") },
+		" \"parameter\": \"host\", \"who\": \"caller\", \"exitStatus\": 1") },
 	{ NULL, NULL,
 	  ERROR("\"name\": \"ServiceLost\", \"stage\": \"service\","
 		" \"message\": \"the service hung up without an answer\", \"retry\": true,"
-		" \"who\": \"retry\", " NOTHING) },
+		" \"who\": \"retry\", \"exitStatus\": 4, " NOTHING) },
 };
 
 static void test_calls(void **state)
@@ -106,8 +107,8 @@ static void test_who(void **state)
 	};
 
 	for (size_t who = 0; who < array_size(names); who++)
-		assert_string_equal(who_name((enum ktls_who)who), names[who]);
-	assert_string_equal(who_name((enum ktls_who)array_size(names)), "internal");
+		assert_string_equal(ctl_who_name((enum ktls_who)who), names[who]);
+	assert_string_equal(ctl_who_name((enum ktls_who)array_size(names)), "internal");
 }
 
 int main(void)

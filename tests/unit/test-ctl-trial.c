@@ -296,6 +296,21 @@ static void test_everything_works(void **state)
 	assert_string_equal(fake.log + strlen(fake.log) - (sizeof(last) - 1), last);
 }
 
+/* Of the others nothing is asked, and nothing told. */
+static void test_the_first_few(void **state)
+{
+	struct trial_door few = door;
+	struct json_object *object;
+
+	few.first = 3;
+	object = run(&few);
+	check_head(object, "present", "works", "works");
+	check_behaviours(object, "works", "works", "works");
+	for (size_t i = 0; i < N_VERSIONS * N_AEADS; i++)
+		check_cell(object, i, i % N_AEADS < 3 ? all_of(i) : "- - - -");
+	json_object_put(object);
+}
+
 #define ERRNO(name) { name, #name }
 
 static const struct {
@@ -481,6 +496,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_everything_works, set_up),
+		cmocka_unit_test_setup(test_the_first_few, set_up),
 		cmocka_unit_test_setup(test_each_errno_of_each_cell, set_up),
 		cmocka_unit_test_setup(test_each_errno_of_a_round_trip, set_up),
 		cmocka_unit_test_setup(test_the_way_back, set_up),

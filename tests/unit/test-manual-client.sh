@@ -110,7 +110,7 @@ options_of_command()
 	for line in "${SHARED[@]}"; do
 		section ".Ss $1" | grep -q "^\.Sx ${line#.Sh }\( [,.]\)*$" && sections+=("$line")
 	done
-	{ options_of_page "${sections[@]}"; printf '%s\n' -h --help; } | sort
+	{ options_of_page "${sections[@]}"; printf '%s\n' -h --help "--socket PATH"; } | sort
 }
 
 options_of_help > "$work/help"
@@ -143,7 +143,7 @@ while read -r command; do
 	uniq -d "$work/help" > "$work/twice"
 	test_that "ktlsctl $command has no option twice" "$work/twice"
 	"$KTLSCTL" "$command" --help | sed 1q > "$work/usage"
-	grep "^Usage: ktlsctl \[--socket PATH\] $command\b" "$work/usage" > /dev/null && : > "$work/usage"
+	grep "^Usage: ktlsctl $command\b" "$work/usage" > /dev/null && : > "$work/usage"
 	test_that "ktlsctl $command --help begins with how to use it" "$work/usage"
 done < "$work/commands"
 

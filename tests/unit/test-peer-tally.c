@@ -171,6 +171,19 @@ static void test_refused_with_a_descriptor(void **state)
 	scene_free(scene);
 }
 
+static void test_refused_for_its_length(void **state)
+{
+	static const char blanks[4096] = { [0 ... 4095] = ' ' };
+	struct scene *scene = scene_new();
+
+	while (!scene->gone) {
+		send(scene->caller.fd, blanks, sizeof(blanks), MSG_DONTWAIT | MSG_NOSIGNAL);
+		ev_run(play.loop, EVRUN_NOWAIT);
+	}
+	assert_int_equal(counts(scene).refused, 1);
+	scene_free(scene);
+}
+
 /* --- what the log has not */
 
 static void test_suppressed(void **state)
@@ -225,6 +238,7 @@ int main(void)
 		cmocka_unit_test(test_freed_under_way),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_refused_with_a_descriptor),
+		cmocka_unit_test(test_refused_for_its_length),
 		cmocka_unit_test(test_suppressed),
 		cmocka_unit_test(test_get_status),
 	};

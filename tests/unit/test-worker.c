@@ -29,6 +29,7 @@ static void begin(struct scene *scene)
 {
 	struct birth birth = {
 		.setup = scene->setup, .log = &scene->home.log, .ledger = scene->book.ledger,
+		.tally = scene->home.household.tally,
 		.seat = scene->book.seat, .workers = 1, .nursery = -1,
 	};
 

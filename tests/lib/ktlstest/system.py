@@ -29,6 +29,7 @@ CGROUP = "/sys/fs/cgroup/system.slice/ktlsd.service/cgroup.procs"
 MEMBER, STRANGER = "member", "stranger"
 NAMESPACE, HOST, PEER = "peer", "192.0.2.2", "192.0.2.1"
 CLONE_NEWNET = 0x40000000
+RELOAD_DONE = "8d537c179d154dc6a2da196ad5ffaa4e"
 PATIENCE = 30.0
 JOURNAL_KEPT = 40
 
@@ -200,6 +201,20 @@ def journal(*words):
     run("journalctl", "--sync")
     return run("journalctl", "--boot", "--quiet", "--output=cat", "--unit=ktlsd.service",
                *words).stdout
+
+
+@contextlib.contextmanager
+def reloading():
+    """What is done here has the service load its configuration anew, and that is waited for: before
+    version 253 systemctl reload may return a little before it has."""
+    before = count_journal(RELOAD_DONE)
+    yield
+    wait_until(lambda: count_journal(RELOAD_DONE) > before, 10, "the end of the reload", 0.1)
+
+
+def reload():
+    with reloading():
+        systemctl("reload", "ktlsd.service")
 
 
 def wait_journal(pattern):
