@@ -122,7 +122,7 @@ static void render(struct view *view, struct json_object *document)
 {
 	struct json_object *findings = view_get(document, "findings");
 
-	for (size_t i = 0; i < json_object_array_length(findings); i++) {
+	for (size_t i = 0; i < view_count(findings); i++) {
 		struct json_object *row = json_object_array_get_idx(findings, i);
 		const char *verdict = view_text(row, "verdict"), *cure = view_text(row, "cure");
 

@@ -133,7 +133,9 @@ static void ask_target(struct exam *exam, struct ctl *ctl)
 	if (!ctl->target || !exam->capabilities)
 		return;
 	exam->probed = ctl_service_call(ctl, "io.ktlsd.Probe");
-	if (!exam->probed)
+	if (exam->probed)
+		json_object_object_del(exam->probed, "error"); /* which is ours to say */
+	else
 		exam->probed = ctl_service_failure(ctl->k);
 }
 

@@ -31,13 +31,15 @@ static struct json_object *failure_facts(const struct ktls *k)
 {
 	struct json_object *error = json_object_new_object();
 	int err = ktls_get_errno(k);
-	enum ktls_who who = ktls_get_retry(k) ? KTLS_WHO_RETRY : ktls_status_who(ktls_get_status(k));
+	bool lost = ktls_get_status(k) == KTLS_OK; /* there was no memory for the answer */
+	enum ktls_status status = lost ? KTLS_LOCAL : ktls_get_status(k);
+	enum ktls_who who = ktls_get_retry(k) ? KTLS_WHO_RETRY : ktls_status_who(status);
 
 	if (!error)
 		return NULL;
-	put(error, "name", ktls_status_name(ktls_get_status(k)));
+	put(error, "name", ktls_status_name(status));
 	put(error, "stage", ktls_get_stage(k));
-	put(error, "message", ktls_get_message(k));
+	put(error, "message", lost ? "no memory" : ktls_get_message(k));
 	put(error, "errno", err ? strerrorname_np(err) : NULL);
 	json_object_object_add(error, "retry", json_object_new_boolean(ktls_get_retry(k)));
 	put(error, "alert", ktls_get_alert(k));

@@ -15,7 +15,7 @@ static const char *show_processes(struct json_object *processes, char scratch[st
 	size_t length = 0;
 
 	strcpy(scratch, "-");
-	for (size_t i = 0; processes && i < json_object_array_length(processes); i++) {
+	for (size_t i = 0; i < view_count(processes); i++) {
 		struct json_object *process = json_object_array_get_idx(processes, i);
 
 		if (length < VIEW_CELL)
@@ -48,7 +48,7 @@ static void render(struct view *view, struct json_object *document)
 	char scratch[VIEW_CELL];
 
 	view_table(view, rows, sockets, N(sockets));
-	if (rows && json_object_array_length(rows) == 0 && (!needed || had))
+	if (rows && view_count(rows) == 0 && (!needed || had))
 		view_line(view, VIEW_PLAIN, "no socket of this network namespace is under kernel TLS");
 	if (needed && !had)
 		view_line(view, VIEW_NOTE,

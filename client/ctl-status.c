@@ -147,7 +147,7 @@ static void render(struct view *view, struct json_object *document)
 	for (size_t i = 0; i < N(tables); i++) {
 		struct json_object *rows = view_get(document, tables[i].path);
 
-		if (!rows || json_object_array_length(rows) == 0)
+		if (view_count(rows) == 0)
 			continue;
 		view_heading(view, "%s", tables[i].heading);
 		view_table(view, rows, tables[i].columns, tables[i].n);
