@@ -124,12 +124,18 @@ struct missing {
 	bool fault;
 };
 
+/* What root is told to paste holds nothing but names. */
+static bool is_module(const char *name)
+{
+	return *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")];
+}
+
 static void add_missing(struct missing *missing, struct json_object *cipher)
 {
 	const char *module = view_text(cipher, "module");
 
 	add_name(missing->ciphers, view_text(cipher, "name"), ", ");
-	if (view_is(cipher, "errno", "ENOENT") && !strstr(missing->modules, module))
+	if (view_is(cipher, "errno", "ENOENT") && is_module(module) && !strstr(missing->modules, module))
 		add_name(missing->modules, module, " ");
 	missing->fault = missing->fault || is_indispensable(cipher);
 }

@@ -178,6 +178,8 @@ static void test_limits(void **state)
 	exam.status = NULL;
 	check(&exam, "limits", VERDICT_UNKNOWN, NOBODY, "the service does not tell", "");
 	exam_deinit(&exam);
+	check_limit("[{\"name\":\"connections\",\"used\":-9223372036854775808,\"limit\":1,\"userUsed\":3,\"userLimit\":2}]",
+		    "this user has reached the limit of connections, which is 2");
 	check_limit("[{\"name\":\"requests\",\"used\":2,\"limit\":9,\"userUsed\":2,\"userLimit\":2}]",
 		    "this user has reached the limit of requests, which is 2");
 	check_limit("[{\"name\":\"requests\",\"used\":9,\"limit\":9,\"userUsed\":0,\"userLimit\":2}]",

@@ -301,12 +301,18 @@ static void test_long_values(void **state)
 static void test_paths(void **state)
 {
 	struct json_object *object = json("{\"a\": {\"b\": {\"c\": 5}, \"n\": null}, \"s\": \"t\","
-					  " \"yes\": true, \"one\": 1}");
+					  " \"yes\": true, \"one\": 1, \"list\": [1, 2], \"digits\": \"12\"}");
 
 	assert_ptr_equal(view_get(object, ""), object);
 	assert_int_equal(view_number(object, "a.b.c"), 5);
 	assert_int_equal(view_number(object, "a.b.d"), 0);
 	assert_int_equal(view_number(NULL, "a"), 0);
+	assert_int_equal(view_number(object, "digits"), 0);
+	assert_int_equal(view_count(view_get(object, "list")), 2);
+	assert_int_equal(view_count(object), 0);
+	assert_int_equal(view_count(NULL), 0);
+	assert_true(view_is(object, "s", "t"));
+	assert_false(view_is(object, "one", "1"));
 	assert_null(view_get(object, "a.n"));
 	assert_null(view_get(object, "a.n.c"));
 	assert_null(view_get(object, "s.c"));

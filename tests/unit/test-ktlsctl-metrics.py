@@ -86,11 +86,15 @@ def labels_are_escaped(directory):
     status = copy.deepcopy(STATUS)
     status["version"] = odd
     status["outcomes"][0]["outcome"] = odd
+    status["latencies"][0]["stage"] = odd
     text = metrics(directory, status)
     for parse in (parse_open, parse_classic):
         found = samples(text, parse)
         same(found[("ktlsd_build_info", ("version", odd))], 1)
         same(found[("ktlsd_requests_total", ("method", "Connect"), ("outcome", odd), ("stage", ""))], 1000)
+        same(found[("ktlsd_stage_duration_seconds_count", ("stage", odd))], 10)
+    status["version"] = "a\x1b[2J\x9b\r\x7f\u017c"
+    same(samples(metrics(directory, status))[("ktlsd_build_info", ("version", "a?[2J???\u017c"))], 1)
 
 
 @test
