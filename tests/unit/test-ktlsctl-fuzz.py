@@ -110,21 +110,41 @@ def answers_that_are_none(directory):
                 check(service, arguments, lambda text=text: repr(text))
 
 
+def found(sample, path):
+    for key in path:
+        sample = sample[key]
+    return sample
+
+
 @test
 def another_type_in_each_place(directory):
-    others = {list: (7, {"a": 1}), dict: (7,)}
+    asked = {"status": "GetStatus", "metrics": "GetStatus", "ciphers": "GetCapabilities", "probe": "Probe"}
     for method, sample in SAMPLES.items():
         for path in list(places(sample))[1:]:
-            value = sample
-            for key in path:
-                value = value[key]
-            for other in others.get(type(value), ()):
+            for other in {list: (7, {"a": 1}), dict: (7,)}.get(type(found(sample, path)), ()):
                 answers = {**SAMPLES, method: replaced(sample, path, other)}
                 with Service(directory, lambda method, _, answers=answers: reply(answers[method])) as service:
                     for arguments in COMMANDS:
-                        if {"status": "GetStatus", "metrics": "GetStatus", "probe": "Probe"}.get(arguments[0], method) == method:
-                            if arguments[-1] != "--json":
-                                check(service, arguments, lambda: f"{method} {path} {other!r}")
+                        if arguments[-1] != "--json" and asked.get(arguments[0], method) == method:
+                            check(service, arguments, lambda: f"{method} {path} {other!r}")
+
+
+def all_replaced(value, kind, other):
+    if isinstance(value, dict):
+        return {key: all_replaced(member, kind, other) for key, member in value.items()}
+    if isinstance(value, list):
+        return [all_replaced(element, kind, other) for element in value]
+    return other if isinstance(value, kind) and not (isinstance(value, bool) and kind is int) else value
+
+
+@test
+def another_value_in_all_places(directory):
+    for kind, other in ((str, STEERING), (str, 7), (str, None), (str, ""), (int, -2**63), (int, 2**64), (int, 2**63 - 1),
+                        (int, "x"), (int, None), (int, 1e308), (bool, 1), (bool, None), (type(None), STEERING)):
+        with Service(directory, lambda method, _, kind=kind, other=other:
+                     reply(all_replaced(SAMPLES[method], kind, other))) as service:
+            for arguments in COMMANDS:
+                check(service, arguments, lambda kind=kind, other=other: f"{kind} {other!r}")
 
 
 @test

@@ -98,6 +98,15 @@ def labels_are_escaped(directory):
 
 
 @test
+def nothing_is_below_zero(directory):
+    status = {**STATUS, "reloads": -1, "sessions": [{**STATUS["sessions"][0], "count": -2**63}],
+              "latencies": [{**STATUS["latencies"][0], "count": -1, "sum": -1, "buckets": [{"upTo": -5, "count": -5}]}]}
+    found = samples(metrics(directory, status))
+    same([key for key, value in found.items() if value < 0 or value > 2**40], [])
+    same((found[("ktlsd_reloads_total",)], found[("ktlsd_stage_duration_seconds_sum", ("stage", "resolve"))]), (0, 0))
+
+
+@test
 def a_service_that_has_not_done_anything(directory):
     empty = {name: [] if isinstance(value, list) else value for name, value in STATUS.items()}
     found = samples(metrics(directory, empty))
