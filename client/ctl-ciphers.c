@@ -155,6 +155,8 @@ static void render(struct view *view, struct json_object *document)
 	render_cells(view, document);
 	view_heading(view, "What network interfaces do themselves");
 	view_table(view, view_get(document, "interfaces"), interfaces, N(interfaces));
+	if (!view_get(document, "interfaces"))
+		view_line(view, VIEW_NOTE, "the kernel does not tell which there are");
 	if (view_get(document, "service"))
 		render_suites(view, view_get(document, "service"));
 }

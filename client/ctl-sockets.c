@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/ctl-diag.h"
+#include "client/ctl-service.h"
 #include "client/ctl-view.h"
 
 #include <errno.h>
@@ -66,21 +67,34 @@ static void put(struct json_object *object, const char *name, const char *text)
 	json_object_object_add(object, name, text ? json_object_new_string(text) : NULL);
 }
 
+static enum ktls_who who_can_mend(int err)
+{
+	switch (err) {
+	case EINTR: /* the list changed faster than it could be read */
+		return KTLS_WHO_RETRY;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+		return KTLS_WHO_INTERNAL;
+	default:
+		return KTLS_WHO_ADMINISTRATOR;
+	}
+}
+
 /* The members of a service's failure (ctl-service.h), and the cure. */
-static struct json_object *document_of(const struct diag_failure *failure, bool retry)
+static struct json_object *document_of(const struct diag_failure *failure, enum ktls_who who)
 {
 	struct json_object *document = json_object_new_object(), *error = json_object_new_object();
-	enum ktls_who who = retry ? KTLS_WHO_RETRY : KTLS_WHO_ADMINISTRATOR;
 
 	put(error, "name", NULL);
 	put(error, "stage", "sockets");
 	put(error, "message", failure->message);
 	put(error, "errno", strerrorname_np(failure->err));
-	json_object_object_add(error, "retry", json_object_new_boolean(retry));
+	json_object_object_add(error, "retry", json_object_new_boolean(who == KTLS_WHO_RETRY));
 	put(error, "alert", NULL);
 	put(error, "x509", NULL);
 	put(error, "parameter", NULL);
-	put(error, "who", retry ? "retry" : "administrator");
+	put(error, "who", ctl_who_name(who));
 	json_object_object_add(error, "exitStatus", json_object_new_int((int)who));
 	put(error, "cure", failure->cure);
 	json_object_object_add(document, "error", error);
@@ -94,15 +108,14 @@ static void render_nothing(struct view *view, struct json_object *document)
 
 static int show_failure(struct ctl *ctl, const struct diag_failure *failure)
 {
-	bool retry = failure->err == EINTR; /* the list changed faster than it could be read */
+	enum ktls_who who = who_can_mend(failure->err);
 	const char *cause = strerror(failure->err);
 
 	fprintf(stderr, "ktlsctl: sockets: %s", failure->message);
-	if (strcmp(cause, failure->message) != 0 && !retry)
+	if (strcmp(cause, failure->message) != 0 && who != KTLS_WHO_RETRY)
 		fprintf(stderr, ": %s", cause);
 	fprintf(stderr, "%s%s\n", failure->cure ? "; " : "", failure->cure ?: "");
-	return ctl_show(ctl, document_of(failure, retry), render_nothing,
-			retry ? KTLS_WHO_RETRY : KTLS_WHO_ADMINISTRATOR);
+	return ctl_show(ctl, document_of(failure, who), render_nothing, (int)who);
 }
 
 static int run(struct ctl *ctl)
