@@ -17,7 +17,6 @@
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
 #define CATCH_UP_MS 1100
-#define N_OF_SERVICE 4 /* ciphers; for others the kernel would look for modules, again and again */
 #define PATIENCE_MS 2500 /* for a service that does not answer: so much, and the library's margin */
 
 /* --- the machine */
@@ -91,7 +90,7 @@ static void examine_kernel(struct exam *exam)
 {
 	struct trial_door door = trial_kernel;
 
-	door.first = N_OF_SERVICE;
+	door.first = TRIAL_N_OF_SERVICE;
 	uname(&exam->kernel);
 	exam->lo_down = is_down("lo");
 	exam->has_module = has_module;
