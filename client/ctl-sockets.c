@@ -62,11 +62,6 @@ static void render(struct view *view, struct json_object *document)
 					   "PROCESSES may lack some");
 }
 
-static void put(struct json_object *object, const char *name, const char *text)
-{
-	json_object_object_add(object, name, text ? json_object_new_string(text) : NULL);
-}
-
 static enum ktls_who who_can_mend(int err)
 {
 	switch (err) {
@@ -81,22 +76,20 @@ static enum ktls_who who_can_mend(int err)
 	}
 }
 
-/* The members of a service's failure (ctl-service.h), and the cure. */
+/* As where a service fails, and the cure. */
 static struct json_object *document_of(const struct diag_failure *failure, enum ktls_who who)
 {
-	struct json_object *document = json_object_new_object(), *error = json_object_new_object();
+	struct json_object *document = json_object_new_object();
+	struct json_object *error = ctl_error(&(struct ctl_error){
+		.stage = "sockets",
+		.message = failure->message,
+		.err = failure->err,
+		.retry = who == KTLS_WHO_RETRY,
+		.who = who,
+	});
 
-	put(error, "name", NULL);
-	put(error, "stage", "sockets");
-	put(error, "message", failure->message);
-	put(error, "errno", strerrorname_np(failure->err));
-	json_object_object_add(error, "retry", json_object_new_boolean(who == KTLS_WHO_RETRY));
-	put(error, "alert", NULL);
-	put(error, "x509", NULL);
-	put(error, "parameter", NULL);
-	put(error, "who", ctl_who_name(who));
-	json_object_object_add(error, "exitStatus", json_object_new_int((int)who));
-	put(error, "cure", failure->cure);
+	json_object_object_add(error, "cure",
+			       failure->cure ? json_object_new_string(failure->cure) : NULL);
 	json_object_object_add(document, "error", error);
 	return document;
 }
