@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
-
 static const struct ctl_syntax syntax = { .more = &ctl_json_syntax };
 
 /* --- the text */

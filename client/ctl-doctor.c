@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define FINDINGS_MAX 32
 
 static const struct ctl_option options[] = {

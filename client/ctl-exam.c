@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define CATCH_UP_MS 1100
 #define PATIENCE_MS 2500 /* for a service that does not answer: so much, and the library's margin */
 

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define LABELS_MAX 3
 #define REQUESTS "outcomes"
 #define QUOTAS "quotas"

@@ -172,8 +172,6 @@ static const struct view_column io[] = {
 	{ "with io aware", "aware" },
 };
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
-
 static void render_trace(struct view *view, struct json_object *trace)
 {
 	struct json_object *chain = view_get(trace, "chain");

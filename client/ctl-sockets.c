@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
-
 static const struct ctl_syntax syntax = { .more = &ctl_json_syntax };
 
 static const char *show_processes(struct json_object *processes, char scratch[static VIEW_CELL])

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
-
 static int set_watch(struct ctl *ctl, const char *value)
 {
 	char *end;

@@ -318,8 +318,9 @@ void view_table(struct view *view, struct json_object *rows, const struct view_c
 
 /* --- a document */
 
-/* As json-c has it, but for what would steer a terminal, which JSON can say otherwise. */
-static void put_json(FILE *out, struct json_object *document)
+/* As json-c has it, but for what would steer a terminal, which JSON can say otherwise. False: no
+ * memory. */
+static bool put_json(FILE *out, struct json_object *document)
 {
 	const char *text = json_object_to_json_string_ext(
 		document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
@@ -327,7 +328,9 @@ static void put_json(FILE *out, struct json_object *document)
 	wchar_t code;
 	int columns;
 
-	for (size_t n; text && *text; text += n) {
+	if (!text)
+		return false;
+	for (size_t n; *text; text += n) {
 		n = next_character(text, &code, &columns);
 		if (code == L'\0')
 			fputs("\\ufffd", out);
@@ -337,22 +340,24 @@ static void put_json(FILE *out, struct json_object *document)
 			fwrite(text, n, 1, out);
 	}
 	fputc('\n', out);
+	return true;
 }
 
 int ctl_show(const struct ctl *ctl, struct json_object *document,
 	     void (*render)(struct view *view, struct json_object *document), int status)
 {
+	bool shown = document;
 	struct view view;
 
-	if (!document) {
+	view_init(&view, stdout);
+	if (shown && ctl->json)
+		shown = put_json(stdout, document);
+	else if (shown)
+		render(&view, document);
+	json_object_put(document);
+	if (!shown) {
 		fprintf(stderr, "ktlsctl: no memory\n");
 		return KTLS_WHO_INTERNAL;
 	}
-	view_init(&view, stdout);
-	if (ctl->json)
-		put_json(stdout, document);
-	else
-		render(&view, document);
-	json_object_put(document);
 	return ctl_flush() < 0 ? KTLS_WHO_CALLER : status;
 }

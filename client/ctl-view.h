@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define VIEW_CELL 512 /* bytes of a value, cut to that */
+#define N(array) (sizeof(array) / sizeof(*(array)))
 
 enum view_tone { VIEW_PLAIN, VIEW_HEADING, VIEW_GOOD, VIEW_NOTE, VIEW_BAD, VIEW_FAINT };
 

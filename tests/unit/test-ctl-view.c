@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=json_object_to_json_string_ext */
 #include "tests/unit/unit.h"
 
 #include "client/ctl-failure.c"
@@ -335,6 +336,16 @@ static void render(struct view *view, struct json_object *document)
 	view_line(view, VIEW_GOOD, "%s", view_text(document, "text"));
 }
 
+static bool without_memory;
+
+const char *__wrap_json_object_to_json_string_ext(struct json_object *object, int flags);
+const char *__real_json_object_to_json_string_ext(struct json_object *object, int flags);
+
+const char *__wrap_json_object_to_json_string_ext(struct json_object *object, int flags)
+{
+	return without_memory ? NULL : __real_json_object_to_json_string_ext(object, flags);
+}
+
 /* The exit status of ctl_show in a process of its own, whose stdout is out. */
 static int show_to(int out, bool as_json, const char *text, int status)
 {
@@ -379,12 +390,14 @@ static void test_show(void **state)
 		const char *text;
 		int status;
 		const char *shown;
+		bool without_memory;
 	} shows[] = {
 		{ false, "a\033", 0, "a?\n" },
 		{ false, "a", 3, "a\n" },
 		{ true, "a/\"\n\033\177\xc2\x9b\xc3\xbc\x9b", 2,
 		  "{\n  \"text\": \"a/\\\"\\n\\u001b\\u007f\\u009b\xc3\xbc\\ufffd\"\n}\n" },
 		{ true, NULL, KTLS_WHO_INTERNAL, "" },
+		{ true, "a", KTLS_WHO_INTERNAL, "", true },
 	};
 
 	for (size_t i = 0; i < array_size(shows); i++) {
@@ -393,8 +406,10 @@ static void test_show(void **state)
 		ssize_t n;
 
 		assert_int_equal(pipe(ends), 0);
+		without_memory = shows[i].without_memory;
 		assert_int_equal(show_to(ends[1], shows[i].as_json, shows[i].text, shows[i].status),
 				 shows[i].status);
+		without_memory = false;
 		close_fd(&ends[1]);
 		n = read(ends[0], text, sizeof(text) - 1);
 		assert_true(n >= 0);
