@@ -10,11 +10,6 @@
 
 #define NAME_MAX_SHOWN 64
 
-static size_t count(struct json_object *array)
-{
-	return array ? json_object_array_length(array) : 0;
-}
-
 /* --- access */
 
 static void cure_access(const struct exam *exam, struct finding *finding, const char *user)
@@ -68,10 +63,10 @@ static void look_policies(const struct exam *exam, struct finding *finding)
 	struct json_object *policies = view_get(exam->capabilities, "policies");
 	char command[COMMAND_MAX];
 
-	for (size_t i = 0; i < count(policies); i++) {
+	for (size_t i = 0; i < view_count(policies); i++) {
 		struct json_object *policy = json_object_array_get_idx(policies, i);
 
-		if (count(view_get(policy, "offloadable")))
+		if (view_count(view_get(policy, "offloadable")))
 			continue;
 		finding_set(finding, VERDICT_FAULT, "policy %s leaves nothing that this kernel takes",
 			    view_text(policy, "name"));
@@ -126,7 +121,7 @@ static void look_stores(const struct exam *exam, struct finding *finding)
 {
 	struct json_object *stores = view_get(exam->capabilities, "stores");
 
-	for (size_t i = 0; i < count(stores); i++)
+	for (size_t i = 0; i < view_count(stores); i++)
 		if (judge_store(exam, json_object_array_get_idx(stores, i), finding))
 			return;
 	finding_set(finding, VERDICT_OK, "each trust store has valid certificates");
@@ -135,16 +130,17 @@ static void look_stores(const struct exam *exam, struct finding *finding)
 /* What is asked here takes a connection itself, and gives it back. */
 static bool is_full(struct json_object *quota, const char *used, const char *limit)
 {
-	int64_t ours = strcmp(view_text(quota, "name"), "connections") == 0;
+	bool with_ours = view_is(quota, "name", "connections");
+	int64_t n = view_number(quota, used), most = view_number(quota, limit);
 
-	return view_number(quota, used) - ours >= view_number(quota, limit);
+	return with_ours ? n > most : n >= most;
 }
 
 static void look_limits(const struct exam *exam, struct finding *finding)
 {
 	struct json_object *quotas = view_get(exam->status, "quotas");
 
-	for (size_t i = 0; i < count(quotas); i++) {
+	for (size_t i = 0; i < view_count(quotas); i++) {
 		struct json_object *quota = json_object_array_get_idx(quotas, i);
 		bool of_user = is_full(quota, "userUsed", "userLimit");
 

@@ -174,6 +174,9 @@ static void test_limits(void **state)
 
 	/* doctor's own connection is among them. */
 	check(&exam, "limits", VERDICT_OK, NOBODY, "no limit is reached", "");
+	put(exam.status, "quotas", "[{\"name\":\"connections\",\"used\":-9223372036854775808,\"limit\":1,"
+				   "\"userUsed\":2,\"userLimit\":2}]");
+	check(&exam, "limits", VERDICT_OK, NOBODY, "no limit is reached", "");
 	json_object_put(exam.status);
 	exam.status = NULL;
 	check(&exam, "limits", VERDICT_UNKNOWN, NOBODY, "the service does not tell", "");

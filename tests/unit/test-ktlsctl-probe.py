@@ -104,6 +104,23 @@ def each_way_of_io_is_asked_for(directory):
 
 
 @test
+def what_is_no_suite_is_not_asked_for(directory):
+    offered = [A, "a:b", "", 7, None, "x y", B]
+    with Server(directory, offered, [A]) as service:
+        shown = document(service)
+    same([row["server"] for row in shown["ciphers"]], [True, None, None, None, None, None, False])
+    same((service.lists()[FIRST:], shown["scanError"]), ([B], None))
+
+
+@test
+def what_is_no_hash_is_no_pin(directory):
+    for odd in ("$(reboot)", "ab" * 31, "ab" * 33, "AB" * 32, None, 7):
+        peer = {**SESSION["peer"], "certSha256": odd}
+        with Service(directory, lambda *_, peer=peer: reply({**PROBED, "session": {**SESSION, "peer": peer}})) as service:
+            same(document(service, "--quick")["pins"], ["spki-sha256:" + "cd" * 32])
+
+
+@test
 def quick_is_one_handshake(directory):
     with Server(directory, ALL, [A], offloadable=[B]) as service:
         shown = document(service, "--quick")
