@@ -107,6 +107,12 @@ static const char *show_state(struct json_object *attempt, char scratch[static V
 	return scratch;
 }
 
+/* 0 is of a stage that was not completed. */
+static const char *show_stage(struct json_object *usec, char scratch[static VIEW_CELL])
+{
+	return json_object_get_int64(usec) ? view_usec(usec, scratch) : "-";
+}
+
 static enum view_tone tone_of_state(struct json_object *attempt)
 {
 	const char *state = view_text(attempt, "state");
@@ -133,8 +139,10 @@ static const struct view_column attempts[] = {
 };
 
 static const struct view_column timings[] = {
-	{ "resolve", "resolve", view_usec },	 { "connect", "connect", view_usec },
-	{ "handshake", "handshake", view_usec }, { "total", "total", view_usec },
+	{ "resolve", "resolve", show_stage },
+	{ "connect", "connect", show_stage },
+	{ "handshake", "handshake", show_stage },
+	{ "total", "total", view_usec },
 };
 
 static const struct view_column session[] = {

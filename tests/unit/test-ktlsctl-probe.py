@@ -166,6 +166,15 @@ def the_text_has_it_all(directory):
 
 
 @test
+def a_stage_that_was_not_completed_has_no_time(directory):
+    times = {**TRACE["timings"], "handshake": 0}
+    answer = failure("HandshakeFailed", "handshake", "no", trace={**TRACE, "timings": times})
+    with Service(directory, lambda *_: answer) as service:
+        result = run("--socket", service.path, "probe", "example.org:443")
+    shows(result.stdout, "Times", "handshake: -")
+
+
+@test
 def a_failure_has_its_line_its_status_and_its_trace(directory):
     bad = {**TRACE, "chain": [{**LEAF, "problem": "X509_V_ERR_CERT_HAS_EXPIRED"}]}
     rows = (
