@@ -4,11 +4,8 @@
 #include "client/ctl-view.h"
 
 #include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
-
-#define NAME_MAX_SHOWN 64
 
 /* --- access */
 
@@ -16,13 +13,8 @@ static void cure_access(const struct exam *exam, struct finding *finding, const 
 {
 	char command[COMMAND_MAX];
 	const struct group *group = getgrnam("ktls");
-	gid_t groups[256];
-	int n = getgroups(sizeof(groups) / sizeof(*groups), groups);
-	bool member = !group || group->gr_gid == getegid();
 
-	for (int i = 0; i < n; i++)
-		member = member || groups[i] == group->gr_gid;
-	if (member)
+	if (!group || group_member(group->gr_gid))
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
 			     "as root, let an [Access] section of /etc/ktlsd that comes before any that denies "
 			     "have Users=%s, and run %s", user, exam_reload(exam, command));
@@ -36,12 +28,9 @@ static void cure_access(const struct exam *exam, struct finding *finding, const 
 static void look_access(const struct exam *exam, struct finding *finding)
 {
 	uid_t uid = (uid_t)view_number(exam->capabilities, "caller.uid");
-	const struct passwd *entry = getpwuid(uid);
-	char user[NAME_MAX_SHOWN];
+	char user[USER_MAX];
 
-	snprintf(user, sizeof(user), "%u", uid);
-	if (entry)
-		snprintf(user, sizeof(user), "%s", entry->pw_name);
+	exam_user(uid, user);
 	if (!view_true(exam->capabilities, "caller.allowed")) {
 		finding_set(finding, uid ? VERDICT_FAULT : VERDICT_NOTE,
 			    "no access rule lets %s have a connection", user);

@@ -5,24 +5,12 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
 #define NAME_MAX_SHOWN 64
 
 /* --- the socket */
-
-static const char *user_name(char name[static NAME_MAX_SHOWN], uid_t uid)
-{
-	const struct passwd *entry = getpwuid(uid);
-
-	if (entry)
-		snprintf(name, NAME_MAX_SHOWN, "%s", entry->pw_name);
-	else
-		snprintf(name, NAME_MAX_SHOWN, "uid %u", uid);
-	return name;
-}
 
 static const char *group_name(char name[static NAME_MAX_SHOWN], gid_t gid)
 {
@@ -33,17 +21,6 @@ static const char *group_name(char name[static NAME_MAX_SHOWN], gid_t gid)
 	else
 		snprintf(name, NAME_MAX_SHOWN, "gid %u", gid);
 	return name;
-}
-
-static bool in_group(gid_t gid)
-{
-	gid_t groups[256];
-	int n = getgroups(sizeof(groups) / sizeof(*groups), groups);
-
-	for (int i = 0; i < n; i++)
-		if (groups[i] == gid)
-			return true;
-	return getegid() == gid;
 }
 
 /* The first directory on the way to a file that this user may not look into. */
@@ -105,9 +82,9 @@ static void find_closed(const struct exam *exam, struct finding *finding, const 
 /* What is there, and is not to be reached. */
 static void find_rights(const struct exam *exam, struct finding *finding)
 {
-	char user[NAME_MAX_SHOWN], group[NAME_MAX_SHOWN];
+	char user[USER_MAX], group[NAME_MAX_SHOWN];
 
-	user_name(user, geteuid());
+	exam_user(geteuid(), user);
 	if (exam->socket_errno)
 		return find_closed(exam, finding, user);
 	group_name(group, exam->socket_stat.st_gid);
@@ -115,7 +92,7 @@ static void find_rights(const struct exam *exam, struct finding *finding)
 		    exam->socket, exam->socket_stat.st_mode & 07777, group);
 	if (!is_for_group(&exam->socket_stat))
 		cure_rights(exam, finding);
-	else if (in_group(exam->socket_stat.st_gid))
+	else if (group_member(exam->socket_stat.st_gid))
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "a security module forbids it: journalctl -k may tell");
 	else if (is_listed(exam->socket_stat.st_gid, user))
 		finding_cure(finding, KTLS_WHO_CALLER, "log in anew, or run newgrp %s; the group has %s, this session not yet",

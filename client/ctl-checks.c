@@ -3,6 +3,7 @@
 
 #include "client/ctl-view.h"
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -24,6 +25,17 @@ void finding_cure(struct finding *finding, enum ktls_who who, const char *format
 	va_start(arguments, format);
 	vsnprintf(finding->cure, sizeof(finding->cure), format, arguments);
 	va_end(arguments);
+}
+
+const char *exam_user(uid_t uid, char user[static USER_MAX])
+{
+	const struct passwd *entry = getpwuid(uid);
+
+	if (entry)
+		snprintf(user, USER_MAX, "%s", entry->pw_name);
+	else
+		snprintf(user, USER_MAX, "%u", uid);
+	return user;
 }
 
 const char *exam_reload(const struct exam *exam, char command[static COMMAND_MAX])

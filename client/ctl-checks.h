@@ -37,6 +37,8 @@ void finding_set(struct finding *finding, enum verdict verdict, const char *form
 __attribute__((format(printf, 3, 4)))
 void finding_cure(struct finding *finding, enum ktls_who who, const char *format, ...);
 
-enum { COMMAND_MAX = 64 };
+enum { COMMAND_MAX = 64, USER_MAX = 64 };
+/* A user by name, or by number where there is none; both as usermod(8) and Users= take them. */
+const char *exam_user(uid_t uid, char user[static USER_MAX]);
 /* How to have the service read its configuration, and look at the kernel, anew. */
 const char *exam_reload(const struct exam *exam, char command[static COMMAND_MAX]);
