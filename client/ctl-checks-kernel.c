@@ -7,11 +7,6 @@
 
 #define LIST_MAX 256
 
-static bool is(struct json_object *row, const char *path, const char *text)
-{
-	return strcmp(view_text(row, path), text) == 0;
-}
-
 static void add_name(char list[static LIST_MAX], const char *name, const char *between)
 {
 	size_t n = strlen(list);
@@ -51,7 +46,7 @@ static void cure_modules(const struct exam *exam, const char *modules, struct fi
 /* The service, where it answers, has had the module loaded if that was possible. */
 static void look_unasked(const struct exam *exam, struct finding *finding)
 {
-	if (is(exam->trial, "module", "present"))
+	if (view_is(exam->trial, "module", "present"))
 		return finding_set(finding, VERDICT_OK, "the kernel's module tls is there");
 	if (exam->has_module(&exam->kernel, "tls") && !exam->modules_disabled)
 		return finding_set(finding, VERDICT_UNKNOWN,
@@ -100,7 +95,7 @@ static void look_loopback(const struct exam *exam, struct finding *finding)
 
 	if (!*err && is_among(socket_errno(exam), down))
 		err = socket_errno(exam);
-	if (!*err && !exam->capabilities && !is(exam->trial, "loopback", "works"))
+	if (!*err && !exam->capabilities && !view_is(exam->trial, "loopback", "works"))
 		err = view_text(exam->trial, "loopback");
 	if (!*err && !exam->capabilities && !view_get(exam->trial, "loopback"))
 		return finding_set(finding, VERDICT_UNKNOWN, "nothing was tried on loopback without the module");
@@ -129,12 +124,18 @@ struct missing {
 	bool fault;
 };
 
+/* What root is told to paste holds nothing but names. */
+static bool is_module(const char *name)
+{
+	return *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")];
+}
+
 static void add_missing(struct missing *missing, struct json_object *cipher)
 {
 	const char *module = view_text(cipher, "module");
 
 	add_name(missing->ciphers, view_text(cipher, "name"), ", ");
-	if (is(cipher, "errno", "ENOENT") && !strstr(missing->modules, module))
+	if (view_is(cipher, "errno", "ENOENT") && is_module(module) && !strstr(missing->modules, module))
 		add_name(missing->modules, module, " ");
 	missing->fault = missing->fault || is_indispensable(cipher);
 }
@@ -144,7 +145,7 @@ static void look_ciphers(const struct exam *exam, struct finding *finding)
 	struct json_object *ciphers = view_get(exam->capabilities, "kernel.ciphers");
 	struct missing missing = { .fault = false };
 
-	for (size_t i = 0; ciphers && i < json_object_array_length(ciphers); i++)
+	for (size_t i = 0; i < view_count(ciphers); i++)
 		if (view_get(json_object_array_get_idx(ciphers, i), "errno"))
 			add_missing(&missing, json_object_array_get_idx(ciphers, i));
 	if (*socket_errno(exam) || view_get(exam->capabilities, "kernel.loopbackErrno"))
@@ -163,13 +164,13 @@ static void look_speed(const struct exam *exam, struct finding *finding)
 {
 	char slow[LIST_MAX] = "";
 
-	for (size_t i = 0; exam->drivers && i < json_object_array_length(exam->drivers); i++) {
+	for (size_t i = 0; i < view_count(exam->drivers); i++) {
 		struct json_object *driver = json_object_array_get_idx(exam->drivers, i);
 
-		if (is(driver, "speed", "generic"))
+		if (view_is(driver, "speed", "generic"))
 			add_name(slow, view_text(driver, "cipher"), ", ");
 	}
-	if (is(exam->trial, "module", "absent"))
+	if (view_is(exam->trial, "module", "absent"))
 		return finding_set(finding, VERDICT_UNKNOWN, "who would do the work is seen with the module alone");
 	if (!*slow)
 		return finding_set(finding, VERDICT_OK, "no cipher falls back to slow code");
@@ -181,7 +182,7 @@ static void look_speed(const struct exam *exam, struct finding *finding)
 
 static void look_rekey(const struct exam *exam, struct finding *finding)
 {
-	if (is(exam->trial, "behaviours.rekey", "works"))
+	if (view_is(exam->trial, "behaviours.rekey", "works"))
 		return finding_set(finding, VERDICT_OK, "keys of TLS 1.3 can be renewed");
 	if (!view_get(exam->trial, "behaviours.rekey"))
 		return finding_set(finding, VERDICT_UNKNOWN, "whether keys of TLS 1.3 can be renewed was not tried");
@@ -194,10 +195,10 @@ static void look_faults(const struct exam *exam, struct finding *finding)
 {
 	char names[LIST_MAX] = "";
 
-	for (size_t i = 0; exam->faults && i < json_object_array_length(exam->faults); i++) {
+	for (size_t i = 0; i < view_count(exam->faults); i++) {
 		struct json_object *fault = json_object_array_get_idx(exam->faults, i);
 
-		if (is(fault, "state", "affected"))
+		if (view_is(fault, "state", "affected"))
 			add_name(names, view_text(fault, "name"), ", ");
 	}
 	if (!*names)

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/ctl-checks.h"
 
+#include "client/ctl-membership.h"
 #include "client/ctl-view.h"
 
 #include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
-
-#define NAME_MAX_SHOWN 64
-
-static size_t count(struct json_object *array)
-{
-	return array ? json_object_array_length(array) : 0;
-}
 
 /* --- access */
 
@@ -21,13 +14,8 @@ static void cure_access(const struct exam *exam, struct finding *finding, const 
 {
 	char command[COMMAND_MAX];
 	const struct group *group = getgrnam("ktls");
-	gid_t groups[256];
-	int n = getgroups(sizeof(groups) / sizeof(*groups), groups);
-	bool member = !group || group->gr_gid == getegid();
 
-	for (int i = 0; i < n; i++)
-		member = member || groups[i] == group->gr_gid;
-	if (member)
+	if (!group || group_member(group->gr_gid))
 		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
 			     "as root, let an [Access] section of /etc/ktlsd that comes before any that denies "
 			     "have Users=%s, and run %s", user, exam_reload(exam, command));
@@ -41,12 +29,9 @@ static void cure_access(const struct exam *exam, struct finding *finding, const 
 static void look_access(const struct exam *exam, struct finding *finding)
 {
 	uid_t uid = (uid_t)view_number(exam->capabilities, "caller.uid");
-	const struct passwd *entry = getpwuid(uid);
-	char user[NAME_MAX_SHOWN];
+	char user[USER_MAX];
 
-	snprintf(user, sizeof(user), "%u", uid);
-	if (entry)
-		snprintf(user, sizeof(user), "%s", entry->pw_name);
+	user_name(uid, user);
 	if (!view_true(exam->capabilities, "caller.allowed")) {
 		finding_set(finding, uid ? VERDICT_FAULT : VERDICT_NOTE,
 			    "no access rule lets %s have a connection", user);
@@ -68,10 +53,10 @@ static void look_policies(const struct exam *exam, struct finding *finding)
 	struct json_object *policies = view_get(exam->capabilities, "policies");
 	char command[COMMAND_MAX];
 
-	for (size_t i = 0; i < count(policies); i++) {
+	for (size_t i = 0; i < view_count(policies); i++) {
 		struct json_object *policy = json_object_array_get_idx(policies, i);
 
-		if (count(view_get(policy, "offloadable")))
+		if (view_count(view_get(policy, "offloadable")))
 			continue;
 		finding_set(finding, VERDICT_FAULT, "policy %s leaves nothing that this kernel takes",
 			    view_text(policy, "name"));
@@ -126,7 +111,7 @@ static void look_stores(const struct exam *exam, struct finding *finding)
 {
 	struct json_object *stores = view_get(exam->capabilities, "stores");
 
-	for (size_t i = 0; i < count(stores); i++)
+	for (size_t i = 0; i < view_count(stores); i++)
 		if (judge_store(exam, json_object_array_get_idx(stores, i), finding))
 			return;
 	finding_set(finding, VERDICT_OK, "each trust store has valid certificates");
@@ -135,16 +120,17 @@ static void look_stores(const struct exam *exam, struct finding *finding)
 /* What is asked here takes a connection itself, and gives it back. */
 static bool is_full(struct json_object *quota, const char *used, const char *limit)
 {
-	int64_t ours = strcmp(view_text(quota, "name"), "connections") == 0;
+	bool with_ours = view_is(quota, "name", "connections");
+	int64_t n = view_number(quota, used), most = view_number(quota, limit);
 
-	return view_number(quota, used) - ours >= view_number(quota, limit);
+	return with_ours ? n > most : n >= most;
 }
 
 static void look_limits(const struct exam *exam, struct finding *finding)
 {
 	struct json_object *quotas = view_get(exam->status, "quotas");
 
-	for (size_t i = 0; i < count(quotas); i++) {
+	for (size_t i = 0; i < view_count(quotas); i++) {
 		struct json_object *quota = json_object_array_get_idx(quotas, i);
 		bool of_user = is_full(quota, "userUsed", "userLimit");
 

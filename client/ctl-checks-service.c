@@ -141,6 +141,17 @@ static void find_stranger(const struct exam *exam, struct finding *finding)
 		     exam->socket);
 }
 
+/* Programs are replaced while a service runs on. */
+static void find_age(const struct exam *exam, struct finding *finding)
+{
+	finding_set(finding, VERDICT_FAULT, "the service at %s is older than ktlsctl, and knows less", exam->socket);
+	if (exam->systemd && !exam->named_by)
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR,
+			     "as root, run systemctl daemon-reload && systemctl restart ktlsd");
+	else
+		finding_cure(finding, KTLS_WHO_ADMINISTRATOR, "start ktlsd anew, of the version that ktlsctl has");
+}
+
 /* What else it may be is told as it came. */
 static const struct {
 	enum ktls_status status;
@@ -155,7 +166,8 @@ static const struct {
 	{ KTLS_SILENT, 0, find_silence },
 	{ KTLS_LOST, 0, find_silence },
 	{ KTLS_PROTOCOL, 0, find_stranger },
-	{ KTLS_METHOD_NOT_FOUND, 0, find_stranger },
+	{ KTLS_METHOD_NOT_FOUND, 0, find_age },
+	{ KTLS_METHOD_NOT_IMPLEMENTED, 0, find_age },
 	{ KTLS_INTERFACE_NOT_FOUND, 0, find_stranger },
 };
 

@@ -32,7 +32,7 @@ const char *exam_reload(const struct exam *exam, char command[static COMMAND_MAX
 
 	if (view_true(exam->capabilities, "managed"))
 		return "systemctl reload ktlsd";
-	if (!pid)
+	if (pid <= 1) /* to kill(1) a number below is of more than one process */
 		return "send ktlsd a SIGHUP";
 	snprintf(command, COMMAND_MAX, "kill -HUP %ld", pid);
 	return command;

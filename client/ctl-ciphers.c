@@ -7,16 +7,9 @@
 
 #include <string.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
-
 static const struct ctl_syntax syntax = { .more = &ctl_json_syntax };
 
 /* --- the text */
-
-static bool is(struct json_object *row, const char *path, const char *text)
-{
-	return strcmp(view_text(row, path), text) == 0;
-}
 
 static enum view_tone tone_of(const char *outcome)
 {
@@ -40,8 +33,8 @@ static enum view_tone tone_of_round_trip(struct json_object *row)
 
 static enum view_tone tone_of_speed(struct json_object *row)
 {
-	return is(row, "driver.speed", "generic") ? VIEW_BAD :
-	       is(row, "driver.speed", "instructions") ? VIEW_GOOD : VIEW_PLAIN;
+	return view_is(row, "driver.speed", "generic") ? VIEW_BAD :
+	       view_is(row, "driver.speed", "instructions") ? VIEW_GOOD : VIEW_PLAIN;
 }
 
 /* A cipher that works, and slowly, is what people come here for. */
@@ -76,10 +69,10 @@ static const struct view_column suites[] = {
 
 static struct json_object *driver_of(struct json_object *drivers, const char *cipher)
 {
-	for (size_t i = 0; drivers && i < json_object_array_length(drivers); i++) {
+	for (size_t i = 0; i < view_count(drivers); i++) {
 		struct json_object *driver = json_object_array_get_idx(drivers, i);
 
-		if (is(driver, "cipher", cipher))
+		if (view_is(driver, "cipher", cipher))
 			return json_object_get(driver);
 	}
 	return NULL;
@@ -90,7 +83,7 @@ static void render_cells(struct view *view, struct json_object *document)
 {
 	struct json_object *rows = view_get(document, "trial.ciphers");
 
-	for (size_t i = 0; rows && i < json_object_array_length(rows); i++) {
+	for (size_t i = 0; i < view_count(rows); i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i);
 
 		json_object_object_add(row, "driver",
@@ -98,13 +91,13 @@ static void render_cells(struct view *view, struct json_object *document)
 						 view_text(row, "cipher")));
 	}
 	view_heading(view, "What this kernel takes over, by trying");
-	if (is(document, "trial.module", "absent"))
+	if (view_is(document, "trial.module", "absent"))
 		view_line(view, VIEW_BAD,
 			  "its TLS is not loaded: as root, run modprobe tls; nothing was tried");
-	else if (!is(document, "trial.loopback", "works"))
+	else if (!view_is(document, "trial.loopback", "works"))
 		view_line(view, VIEW_BAD, "nothing could be tried, on loopback: %s",
 			  view_text(document, "trial.loopback"));
-	else if (!is(document, "trial.tcpUlp", "works"))
+	else if (!view_is(document, "trial.tcpUlp", "works"))
 		view_line(view, VIEW_BAD, "a socket does not get its TLS: %s",
 			  view_text(document, "trial.tcpUlp"));
 	else
@@ -113,7 +106,7 @@ static void render_cells(struct view *view, struct json_object *document)
 
 static bool has(struct json_object *names, struct json_object *name)
 {
-	for (size_t i = 0; names && i < json_object_array_length(names); i++)
+	for (size_t i = 0; i < view_count(names); i++)
 		if (json_object_equal(json_object_array_get_idx(names, i), name))
 			return true;
 	return false;
@@ -123,7 +116,7 @@ static struct json_object *policies_with(struct json_object *policies, struct js
 {
 	struct json_object *names = json_object_new_array();
 
-	for (size_t i = 0; policies && i < json_object_array_length(policies); i++) {
+	for (size_t i = 0; i < view_count(policies); i++) {
 		struct json_object *policy = json_object_array_get_idx(policies, i);
 
 		if (has(view_get(policy, "suites"), suite))
@@ -147,7 +140,7 @@ static void render_suites(struct view *view, struct json_object *service)
 {
 	struct json_object *rows = json_object_new_array(), *all = view_get(service, "suites");
 
-	for (size_t i = 0; all && i < json_object_array_length(all); i++)
+	for (size_t i = 0; i < view_count(all); i++)
 		json_object_array_add(rows, suite_row(service, json_object_array_get_idx(all, i)));
 	view_heading(view, "Suites that %s offers, and the policies that leave them",
 		     view_text(service, "openssl"));
@@ -160,6 +153,8 @@ static void render(struct view *view, struct json_object *document)
 	render_cells(view, document);
 	view_heading(view, "What network interfaces do themselves");
 	view_table(view, view_get(document, "interfaces"), interfaces, N(interfaces));
+	if (!view_get(document, "interfaces"))
+		view_line(view, VIEW_NOTE, "the kernel does not tell which there are");
 	if (view_get(document, "service"))
 		render_suites(view, view_get(document, "service"));
 }

@@ -111,6 +111,7 @@ void configuration_check(struct configuration *configuration)
 	pid_t pid;
 
 	*configuration = (struct configuration){ .state = CONFIGURATION_UNCHECKED };
+	signal(SIGCHLD, SIG_DFL); /* else nobody is told how it ended */
 	if (!find_ktlsd(path, sizeof(path)) || (pid = spawn_check(path, &from)) < 0) {
 		if (from >= 0)
 			close(from);

@@ -227,7 +227,7 @@ static struct json_object *document(struct diag *diag, const char *proc,
 	err = owners_add(sockets, proc, &hidden);
 	if (err < 0) {
 		*failure = (struct diag_failure){ -err, "/proc cannot be read",
-						  "as root: mount -t proc proc /proc" };
+						  err == -ENOENT ? "as root: mount -t proc proc /proc" : NULL };
 		json_object_put(sockets);
 		return NULL;
 	}

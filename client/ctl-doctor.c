@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define FINDINGS_MAX 32
 
 static const struct ctl_option options[] = {
@@ -122,7 +121,7 @@ static void render(struct view *view, struct json_object *document)
 {
 	struct json_object *findings = view_get(document, "findings");
 
-	for (size_t i = 0; i < json_object_array_length(findings); i++) {
+	for (size_t i = 0; i < view_count(findings); i++) {
 		struct json_object *row = json_object_array_get_idx(findings, i);
 		const char *verdict = view_text(row, "verdict"), *cure = view_text(row, "cure");
 

@@ -15,9 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define CATCH_UP_MS 1100
-#define N_OF_SERVICE 4 /* ciphers; for others the kernel would look for modules, again and again */
 #define PATIENCE_MS 2500 /* for a service that does not answer: so much, and the library's margin */
 
 /* --- the machine */
@@ -91,7 +89,7 @@ static void examine_kernel(struct exam *exam)
 {
 	struct trial_door door = trial_kernel;
 
-	door.first = N_OF_SERVICE;
+	door.first = TRIAL_N_OF_SERVICE;
 	uname(&exam->kernel);
 	exam->lo_down = is_down("lo");
 	exam->has_module = has_module;
@@ -133,7 +131,9 @@ static void ask_target(struct exam *exam, struct ctl *ctl)
 	if (!ctl->target || !exam->capabilities)
 		return;
 	exam->probed = ctl_service_call(ctl, "io.ktlsd.Probe");
-	if (!exam->probed)
+	if (exam->probed)
+		json_object_object_del(exam->probed, "error"); /* which is ours to say */
+	else
 		exam->probed = ctl_service_failure(ctl->k);
 }
 

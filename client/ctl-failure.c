@@ -2,13 +2,13 @@
 #include "client/ctl.h"
 
 #include "client/ctl-membership.h"
+#include "client/ctl-view.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define HINT_MAX 512
 #define STEP_MAX 280
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define SERIES_MAX 6
 
 struct version {

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
 #define LABELS_MAX 3
 #define REQUESTS "outcomes"
 #define QUOTAS "quotas"
@@ -62,25 +61,46 @@ static const struct histogram {
 	{ "ktlsd_request_duration_seconds", "How long requests took, whatever came of them.", true },
 };
 
-/* As OpenMetrics wants label values: backslash, quote and newline escaped. */
-static void put_escaped(const char *text)
+/* The bytes of a control character, in UTF-8; 0: it is none. */
+static size_t control_length(const char *text)
 {
-	for (; *text; text++) {
+	const unsigned char *byte = (const unsigned char *)text;
+
+	if (byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0)
+		return 2;
+	return byte[0] < ' ' || byte[0] == 0x7f;
+}
+
+/* As OpenMetrics wants label values: backslash, quote and newline escaped. Other control characters
+ * it lets through, as far as to a terminal. */
+static void put_label(const char *name, const char *text)
+{
+	printf("%s=\"", name);
+	for (size_t n; *text; text += n ?: 1) {
+		n = control_length(text);
 		if (*text == '\\' || *text == '"')
 			putchar('\\');
-		if (*text == '\n')
-			fputs("\\n", stdout);
+		if (n)
+			fputs(*text == '\n' ? "\\n" : "?", stdout);
 		else
 			putchar(*text);
 	}
+	putchar('"');
+}
+
+/* Nothing that is counted is negative. */
+static uint64_t number(struct json_object *row, const char *path)
+{
+	int64_t value = view_number(row, path);
+
+	return value > 0 ? (uint64_t)value : 0;
 }
 
 static void put_labels(struct json_object *row, const struct label *labels)
 {
 	for (size_t i = 0; i < LABELS_MAX && labels[i].name; i++) {
-		printf("%s%s=\"", i ? "," : "{", labels[i].name);
-		put_escaped(view_text(row, labels[i].path));
-		putchar('"');
+		putchar(i ? ',' : '{');
+		put_label(labels[i].name, view_text(row, labels[i].path));
 	}
 	if (labels[0].name)
 		putchar('}');
@@ -103,13 +123,12 @@ static void put_sample(const struct family *family, struct json_object *row)
 		return;
 	printf("%s%s", family->name, strcmp(family->type, "counter") == 0 ? "_total" : "");
 	put_labels(row, family->labels);
-	printf(" %llu\n", (unsigned long long)(view_number(row, family->value)) *
-				 (family->factor ?: 1));
+	printf(" %llu\n", (unsigned long long)number(row, family->value) * (family->factor ?: 1));
 }
 
 static void put_rows(const struct family *family, struct json_object *rows)
 {
-	for (size_t i = 0; rows && i < json_object_array_length(rows); i++)
+	for (size_t i = 0; i < view_count(rows); i++)
 		put_sample(family, json_object_array_get_idx(rows, i));
 }
 
@@ -126,7 +145,7 @@ static void put_families(struct json_object *status)
 
 /* In the one spelling that OpenMetrics has for a bound: the shortest that says it, with a point or an
  * exponent, of which large numbers have none. */
-static void put_bound(int64_t usec)
+static void put_bound(uint64_t usec)
 {
 	double seconds = (double)usec / 1e6;
 	char text[32];
@@ -150,47 +169,47 @@ static void put_series(const struct histogram *histogram, const char *suffix, co
 {
 	printf("%s_%s{", histogram->name, suffix);
 	if (!histogram->whole)
-		printf("stage=\"%s\"", stage);
+		put_label("stage", stage);
 }
 
 static void put_bucket(const struct histogram *histogram, const char *stage,
-		       struct json_object *bucket, int64_t count)
+		       struct json_object *bucket, uint64_t count)
 {
 	put_series(histogram, "bucket", stage);
 	fputs(histogram->whole ? "le=\"" : ",le=\"", stdout);
 	if (bucket)
-		put_bound(view_number(bucket, "upTo"));
+		put_bound(number(bucket, "upTo"));
 	else
 		fputs("+Inf", stdout);
-	printf("\"} %lld\n", (long long)count);
+	printf("\"} %llu\n", (unsigned long long)count);
 }
 
 static void put_latency(const struct histogram *histogram, struct json_object *latency)
 {
 	struct json_object *buckets = view_get(latency, "buckets"), *bucket;
 	const char *stage = view_text(latency, "stage");
-	int64_t count = view_number(latency, "count");
+	uint64_t count = number(latency, "count");
 
-	for (size_t i = 0; buckets && i < json_object_array_length(buckets); i++) {
+	for (size_t i = 0; i < view_count(buckets); i++) {
 		bucket = json_object_array_get_idx(buckets, i);
-		put_bucket(histogram, stage, bucket, view_number(bucket, "count"));
+		put_bucket(histogram, stage, bucket, number(bucket, "count"));
 	}
 	put_bucket(histogram, stage, NULL, count);
 	put_series(histogram, "sum", stage);
 	fputs("} ", stdout);
-	put_sum((uint64_t)view_number(latency, "sum"));
+	put_sum(number(latency, "sum"));
 	putchar('\n');
 	put_series(histogram, "count", stage);
-	printf("} %lld\n", (long long)count);
+	printf("} %llu\n", (unsigned long long)count);
 }
 
 static void put_latencies(const struct histogram *histogram, struct json_object *latencies)
 {
 	put_family(histogram->name, "histogram", "seconds", histogram->help);
-	for (size_t i = 0; latencies && i < json_object_array_length(latencies); i++) {
+	for (size_t i = 0; i < view_count(latencies); i++) {
 		struct json_object *latency = json_object_array_get_idx(latencies, i);
 
-		if ((strcmp(view_text(latency, "stage"), "total") == 0) == histogram->whole)
+		if (view_is(latency, "stage", "total") == histogram->whole)
 			put_latency(histogram, latency);
 	}
 }
@@ -200,9 +219,9 @@ static void put_latencies(const struct histogram *histogram, struct json_object 
 static void put_build(struct json_object *status)
 {
 	put_family("ktlsd_build_info", "gauge", NULL, "The service's version.");
-	fputs("ktlsd_build_info{version=\"", stdout);
-	put_escaped(view_text(status, "version"));
-	fputs("\"} 1\n", stdout);
+	fputs("ktlsd_build_info{", stdout);
+	put_label("version", view_text(status, "version"));
+	fputs("} 1\n", stdout);
 }
 
 static void put_start(struct json_object *status)
@@ -228,14 +247,14 @@ static void put_service(struct json_object *status)
 /* The kernel's own, by their names: TlsCurr* tell what is open now. */
 static void put_kernel(struct json_object *counters, bool current, const char *name)
 {
-	for (size_t i = 0; counters && i < json_object_array_length(counters); i++) {
+	for (size_t i = 0; i < view_count(counters); i++) {
 		struct json_object *row = json_object_array_get_idx(counters, i);
 
 		if ((strncmp(view_text(row, "name"), "TlsCurr", strlen("TlsCurr")) == 0) != current)
 			continue;
-		printf("%s{counter=\"", name);
-		put_escaped(view_text(row, "name"));
-		printf("\"} %s\n", json_object_get_string(view_get(row, "value")));
+		printf("%s{", name);
+		put_label("counter", view_text(row, "name"));
+		printf("} %s\n", json_object_get_string(view_get(row, "value")));
 	}
 }
 

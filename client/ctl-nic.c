@@ -155,14 +155,17 @@ static int open_socket(void)
 
 struct json_object *ctl_nic(const struct nic_door *door)
 {
-	struct json_object *array = json_object_new_array();
 	struct if_nameindex *list = door->list();
-	int fd = open_socket();
+	struct json_object *array;
+	int fd;
 
-	for (struct if_nameindex *nic = list; nic && nic->if_name; nic++)
+	if (!list)
+		return NULL;
+	array = json_object_new_array();
+	fd = open_socket();
+	for (struct if_nameindex *nic = list; nic->if_name; nic++)
 		json_object_array_add(array, nic_object(door, fd, nic->if_name));
-	if (list)
-		door->free(list);
+	door->free(list);
 	if (fd >= 0)
 		close(fd);
 	return array;

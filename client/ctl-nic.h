@@ -22,5 +22,7 @@ extern const struct nic_door nic_kernel;
  *	on, off		which can be changed, with ethtool -K, or is fixed if it is on
  *	unavailable	the interface has no such thing
  *	null		the kernel has none, or does not tell
+ *
+ * NULL: it does not tell which interfaces there are.
  */
 struct json_object *ctl_nic(const struct nic_door *door);

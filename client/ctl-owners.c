@@ -180,6 +180,12 @@ static bool is_process(const char *name)
 	return n > 0 && n < 10 && !name[n];
 }
 
+/* Process 1 is always there. Where it is not to be seen, others are not (hidepid=2 of proc(5)). */
+static bool hides_processes(int proc)
+{
+	return faccessat(proc, "1", F_OK, 0) < 0;
+}
+
 int owners_add(struct json_object *sockets, const char *proc, bool *hidden)
 {
 	DIR *directory = open_directory(AT_FDCWD, proc);
@@ -190,6 +196,7 @@ int owners_add(struct json_object *sockets, const char *proc, bool *hidden)
 		return -errno;
 	search_init(&search, sockets);
 	search.proc = dirfd(directory);
+	search.hidden = search.n > 0 && hides_processes(search.proc);
 	while (search.n > 0 && (entry = readdir(directory)))
 		if (is_process(entry->d_name))
 			look_at_process(&search, entry->d_name);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_DIGITS 64
 
 static int set_quick(struct ctl *ctl, const char *value)
 {
@@ -25,10 +26,18 @@ static const struct ctl_syntax syntax = {
 
 /* --- what one handshake tells */
 
+/* They are copied into command lines: nothing else passes for one. */
+static bool is_hash(const char *text)
+{
+	return strspn(text, "0123456789abcdef") == HASH_DIGITS && !text[HASH_DIGITS];
+}
+
 static void add_pin(struct json_object *pins, const char *kind, const char *hash)
 {
 	char pin[96];
 
+	if (!is_hash(hash))
+		return;
 	snprintf(pin, sizeof(pin), "%s:%s", kind, hash);
 	json_object_array_add(pins, json_object_new_string(pin));
 }
@@ -99,6 +108,12 @@ static const char *show_state(struct json_object *attempt, char scratch[static V
 	return scratch;
 }
 
+/* 0 is of a stage that was not completed. */
+static const char *show_stage(struct json_object *usec, char scratch[static VIEW_CELL])
+{
+	return json_object_get_int64(usec) ? view_usec(usec, scratch) : "-";
+}
+
 static enum view_tone tone_of_state(struct json_object *attempt)
 {
 	const char *state = view_text(attempt, "state");
@@ -125,8 +140,10 @@ static const struct view_column attempts[] = {
 };
 
 static const struct view_column timings[] = {
-	{ "resolve", "resolve", view_usec },	 { "connect", "connect", view_usec },
-	{ "handshake", "handshake", view_usec }, { "total", "total", view_usec },
+	{ "resolve", "resolve", show_stage },
+	{ "connect", "connect", show_stage },
+	{ "handshake", "handshake", show_stage },
+	{ "total", "total", view_usec },
 };
 
 static const struct view_column session[] = {
@@ -164,8 +181,6 @@ static const struct view_column io[] = {
 	{ "with io aware", "aware" },
 };
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
-
 static void render_trace(struct view *view, struct json_object *trace)
 {
 	struct json_object *chain = view_get(trace, "chain");
@@ -174,7 +189,7 @@ static void render_trace(struct view *view, struct json_object *trace)
 	view_table(view, view_get(trace, "attempts"), attempts, N(attempts));
 	view_heading(view, "Times");
 	view_facts(view, view_get(trace, "timings"), timings, N(timings));
-	for (size_t i = 0; chain && i < json_object_array_length(chain); i++) {
+	for (size_t i = 0; i < view_count(chain); i++) {
 		view_heading(view, "Certificate %zu", i);
 		view_facts(view, json_object_array_get_idx(chain, i), certificate, N(certificate));
 	}
@@ -187,7 +202,7 @@ static void render_success(struct view *view, struct json_object *document)
 	view_heading(view, "Session");
 	view_facts(view, view_get(document, "session"), session, N(session));
 	view_heading(view, "Pins");
-	for (size_t i = 0; i < json_object_array_length(pins); i++)
+	for (size_t i = 0; i < view_count(pins); i++)
 		view_line(view, VIEW_PLAIN, "--pin %s",
 			  json_object_get_string(json_object_array_get_idx(pins, i)));
 	view_heading(view, "Ciphers offered, and who takes them");

@@ -16,5 +16,15 @@ struct json_object *ctl_service_call(struct ctl *ctl, const char *method);
  */
 struct json_object *ctl_service_failure(const struct ktls *k);
 
+/* The object "error" of that, or of what failed without a service. NULL: no memory. */
+struct ctl_error {
+	const char *name, *stage, *message; /* NULL: null */
+	int err; /* 0: null */
+	bool retry;
+	const char *alert, *x509, *parameter;
+	enum ktls_who who;
+};
+struct json_object *ctl_error(const struct ctl_error *facts);
+
 /* "caller", "administrator" and so on, as in that document. */
 const char *ctl_who_name(enum ktls_who who);

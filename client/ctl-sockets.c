@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/ctl-diag.h"
+#include "client/ctl-service.h"
 #include "client/ctl-view.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#define N(array) (sizeof(array) / sizeof(*(array)))
 
 static const struct ctl_syntax syntax = { .more = &ctl_json_syntax };
 
@@ -15,7 +14,7 @@ static const char *show_processes(struct json_object *processes, char scratch[st
 	size_t length = 0;
 
 	strcpy(scratch, "-");
-	for (size_t i = 0; processes && i < json_object_array_length(processes); i++) {
+	for (size_t i = 0; i < view_count(processes); i++) {
 		struct json_object *process = json_object_array_get_idx(processes, i);
 
 		if (length < VIEW_CELL)
@@ -48,7 +47,7 @@ static void render(struct view *view, struct json_object *document)
 	char scratch[VIEW_CELL];
 
 	view_table(view, rows, sockets, N(sockets));
-	if (rows && json_object_array_length(rows) == 0 && (!needed || had))
+	if (rows && view_count(rows) == 0 && (!needed || had))
 		view_line(view, VIEW_PLAIN, "no socket of this network namespace is under kernel TLS");
 	if (needed && !had)
 		view_line(view, VIEW_NOTE,
@@ -61,28 +60,34 @@ static void render(struct view *view, struct json_object *document)
 					   "PROCESSES may lack some");
 }
 
-static void put(struct json_object *object, const char *name, const char *text)
+static enum ktls_who who_can_mend(int err)
 {
-	json_object_object_add(object, name, text ? json_object_new_string(text) : NULL);
+	switch (err) {
+	case EINTR: /* the list changed faster than it could be read */
+		return KTLS_WHO_RETRY;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+		return KTLS_WHO_INTERNAL;
+	default:
+		return KTLS_WHO_ADMINISTRATOR;
+	}
 }
 
-/* The members of a service's failure (ctl-service.h), and the cure. */
-static struct json_object *document_of(const struct diag_failure *failure, bool retry)
+/* As where a service fails, and the cure. */
+static struct json_object *document_of(const struct diag_failure *failure, enum ktls_who who)
 {
-	struct json_object *document = json_object_new_object(), *error = json_object_new_object();
-	enum ktls_who who = retry ? KTLS_WHO_RETRY : KTLS_WHO_ADMINISTRATOR;
+	struct json_object *document = json_object_new_object();
+	struct json_object *error = ctl_error(&(struct ctl_error){
+		.stage = "sockets",
+		.message = failure->message,
+		.err = failure->err,
+		.retry = who == KTLS_WHO_RETRY,
+		.who = who,
+	});
 
-	put(error, "name", NULL);
-	put(error, "stage", "sockets");
-	put(error, "message", failure->message);
-	put(error, "errno", strerrorname_np(failure->err));
-	json_object_object_add(error, "retry", json_object_new_boolean(retry));
-	put(error, "alert", NULL);
-	put(error, "x509", NULL);
-	put(error, "parameter", NULL);
-	put(error, "who", retry ? "retry" : "administrator");
-	json_object_object_add(error, "exitStatus", json_object_new_int((int)who));
-	put(error, "cure", failure->cure);
+	json_object_object_add(error, "cure",
+			       failure->cure ? json_object_new_string(failure->cure) : NULL);
 	json_object_object_add(document, "error", error);
 	return document;
 }
@@ -94,15 +99,14 @@ static void render_nothing(struct view *view, struct json_object *document)
 
 static int show_failure(struct ctl *ctl, const struct diag_failure *failure)
 {
-	bool retry = failure->err == EINTR; /* the list changed faster than it could be read */
+	enum ktls_who who = who_can_mend(failure->err);
 	const char *cause = strerror(failure->err);
 
 	fprintf(stderr, "ktlsctl: sockets: %s", failure->message);
-	if (strcmp(cause, failure->message) != 0 && !retry)
+	if (strcmp(cause, failure->message) != 0 && who != KTLS_WHO_RETRY)
 		fprintf(stderr, ": %s", cause);
 	fprintf(stderr, "%s%s\n", failure->cure ? "; " : "", failure->cure ?: "");
-	return ctl_show(ctl, document_of(failure, retry), render_nothing,
-			retry ? KTLS_WHO_RETRY : KTLS_WHO_ADMINISTRATOR);
+	return ctl_show(ctl, document_of(failure, who), render_nothing, (int)who);
 }
 
 static int run(struct ctl *ctl)

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define N(array) (sizeof(array) / sizeof(*(array)))
-
 static int set_watch(struct ctl *ctl, const char *value)
 {
 	char *end;
@@ -147,7 +145,7 @@ static void render(struct view *view, struct json_object *document)
 	for (size_t i = 0; i < N(tables); i++) {
 		struct json_object *rows = view_get(document, tables[i].path);
 
-		if (!rows || json_object_array_length(rows) == 0)
+		if (view_count(rows) == 0)
 			continue;
 		view_heading(view, "%s", tables[i].heading);
 		view_table(view, rows, tables[i].columns, tables[i].n);
@@ -169,9 +167,12 @@ static struct json_object *kernel_part(struct json_object *faults)
 /* The trial leaves its traces in the kernel's counters: once is enough, however long we watch. */
 static struct json_object *find_faults(void)
 {
-	struct json_object *trial = ctl_trial(&trial_kernel), *faults;
+	struct trial_door door = trial_kernel;
+	struct json_object *trial, *faults;
 	struct utsname kernel;
 
+	door.first = TRIAL_N_OF_SERVICE;
+	trial = ctl_trial(&door);
 	uname(&kernel);
 	faults = ctl_faults(trial, &kernel);
 	json_object_put(trial);

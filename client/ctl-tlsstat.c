@@ -55,7 +55,7 @@ struct json_object *ctl_tlsstat(const char *path)
 		return NULL;
 	rows = json_object_new_array();
 	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "%63s %llu %c", name, &value, &rest) == 2)
+		if (sscanf(line, "%63[A-Za-z0-9] %llu %c", name, &value, &rest) == 2)
 			add_row(rows, name, value);
 	fclose(file);
 	return rows;

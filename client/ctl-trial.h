@@ -25,6 +25,8 @@ struct trial_door {
 };
 
 extern const struct trial_door trial_kernel;
+/* The ciphers that the service uses come first. For others the kernel may look for modules, at each try. */
+enum { TRIAL_N_OF_SERVICE = 4 };
 
 /*
  * An outcome is "works", the name of the errno that a call failed with, "differs" (what came out is

@@ -64,7 +64,9 @@ const char *view_text(struct json_object *object, const char *path)
 
 int64_t view_number(struct json_object *object, const char *path)
 {
-	return json_object_get_int64(view_get(object, path));
+	struct json_object *value = view_get(object, path);
+
+	return json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : 0;
 }
 
 bool view_true(struct json_object *object, const char *path)
@@ -72,6 +74,17 @@ bool view_true(struct json_object *object, const char *path)
 	struct json_object *value = view_get(object, path);
 
 	return json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value);
+}
+
+bool view_is(struct json_object *object, const char *path, const char *text)
+{
+	return strcmp(view_text(object, path), text) == 0;
+}
+
+/* json-c aborts where it is asked of anything else. */
+size_t view_count(struct json_object *array)
+{
+	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
 /* --- values */
@@ -88,7 +101,7 @@ static const char *show_array(struct json_object *array, char scratch[static VIE
 	char element[VIEW_CELL];
 
 	scratch[0] = '\0';
-	for (size_t i = 0; i < json_object_array_length(array); i++) {
+	for (size_t i = 0; i < view_count(array); i++) {
 		append(scratch, i ? " " : "");
 		append(scratch, view_value(json_object_array_get_idx(array, i), element));
 	}
@@ -112,8 +125,8 @@ const char *view_value(struct json_object *value, char scratch[static VIEW_CELL]
 
 const char *view_usec(struct json_object *value, char scratch[static VIEW_CELL])
 {
-	if (!value)
-		return "-";
+	if (!json_object_is_type(value, json_type_int))
+		return view_value(value, scratch);
 	snprintf(scratch, VIEW_CELL, "%.3f ms", (double)json_object_get_int64(value) / 1000);
 	return scratch;
 }
@@ -124,8 +137,8 @@ const char *view_bytes(struct json_object *value, char scratch[static VIEW_CELL]
 	double bytes = (double)json_object_get_int64(value);
 	size_t unit = 0;
 
-	if (!value)
-		return "-";
+	if (!json_object_is_type(value, json_type_int))
+		return view_value(value, scratch);
 	for (; bytes >= 1024 && unit + 1 < sizeof(units) / sizeof(*units); unit++)
 		bytes /= 1024;
 	snprintf(scratch, VIEW_CELL, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
@@ -249,7 +262,7 @@ static void measure(struct json_object *rows, const struct view_column *columns,
 
 	for (size_t i = 0; i < n; i++) {
 		widths[i] = width_of(columns[i].title);
-		for (size_t j = 0; j < json_object_array_length(rows); j++) {
+		for (size_t j = 0; j < view_count(rows); j++) {
 			struct json_object *row = json_object_array_get_idx(rows, j);
 			size_t width = width_of(cell(row, &columns[i], scratch));
 
@@ -289,7 +302,7 @@ void view_table(struct view *view, struct json_object *rows, const struct view_c
 
 	if (!json_object_is_type(rows, json_type_array) || n > COLUMNS_MAX)
 		return;
-	n_rows = json_object_array_length(rows);
+	n_rows = view_count(rows);
 	measure(rows, columns, n, widths);
 	room = room_for_last(view, widths, n);
 	for (size_t j = 0; n_rows && j <= n_rows; j++) {
@@ -305,8 +318,9 @@ void view_table(struct view *view, struct json_object *rows, const struct view_c
 
 /* --- a document */
 
-/* As json-c has it, but for what would steer a terminal, which JSON can say otherwise. */
-static void put_json(FILE *out, struct json_object *document)
+/* As json-c has it, but for what would steer a terminal, which JSON can say otherwise. False: no
+ * memory. */
+static bool put_json(FILE *out, struct json_object *document)
 {
 	const char *text = json_object_to_json_string_ext(
 		document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
@@ -314,7 +328,9 @@ static void put_json(FILE *out, struct json_object *document)
 	wchar_t code;
 	int columns;
 
-	for (size_t n; text && *text; text += n) {
+	if (!text)
+		return false;
+	for (size_t n; *text; text += n) {
 		n = next_character(text, &code, &columns);
 		if (code == L'\0')
 			fputs("\\ufffd", out);
@@ -324,22 +340,24 @@ static void put_json(FILE *out, struct json_object *document)
 			fwrite(text, n, 1, out);
 	}
 	fputc('\n', out);
+	return true;
 }
 
 int ctl_show(const struct ctl *ctl, struct json_object *document,
 	     void (*render)(struct view *view, struct json_object *document), int status)
 {
+	bool shown = document;
 	struct view view;
 
-	if (!document) {
+	view_init(&view, stdout);
+	if (shown && ctl->json)
+		shown = put_json(stdout, document);
+	else if (shown)
+		render(&view, document);
+	json_object_put(document);
+	if (!shown) {
 		fprintf(stderr, "ktlsctl: no memory\n");
 		return KTLS_WHO_INTERNAL;
 	}
-	view_init(&view, stdout);
-	if (ctl->json)
-		put_json(stdout, document);
-	else
-		render(&view, document);
-	json_object_put(document);
 	return ctl_flush() < 0 ? KTLS_WHO_CALLER : status;
 }

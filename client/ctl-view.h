@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define VIEW_CELL 512 /* bytes of a value, cut to that */
+#define N(array) (sizeof(array) / sizeof(*(array)))
 
 enum view_tone { VIEW_PLAIN, VIEW_HEADING, VIEW_GOOD, VIEW_NOTE, VIEW_BAD, VIEW_FAINT };
 
@@ -57,6 +58,9 @@ struct json_object *view_get(struct json_object *object, const char *path);
 const char *view_text(struct json_object *object, const char *path);
 int64_t view_number(struct json_object *object, const char *path);
 bool view_true(struct json_object *object, const char *path);
+bool view_is(struct json_object *object, const char *path, const char *text);
+/* How many elements it has; 0 where it is no array. */
+size_t view_count(struct json_object *array);
 
 /* Shows the document on stdout, and gives it back. status, or KTLS_WHO_CALLER if it could not be
  * written; a document NULL is a lack of memory. */

@@ -114,13 +114,14 @@ static int run(struct ctl *ctl)
 	return status;
 }
 
-/* A socket must never come to lie where a library or a command expects stdin, stdout or stderr. */
+/* A socket must never come to lie where a library or a command expects stdin, stdout or stderr. Into
+ * a stdout that is closed nothing can be written. */
 static void open_standard_descriptors(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
-		    open("/dev/null", O_RDWR | O_NOCTTY) != fd)
-			abort();
+		    open("/dev/null", (fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) | O_NOCTTY) != fd)
+			_exit(KTLS_WHO_INTERNAL);
 }
 
 int main(int argc, char **argv)

@@ -11,7 +11,7 @@
 #include <time.h>
 
 /* More of a name than anybody is told, so that the cut is seen. */
-#define NAME_PRINTED_MAX 4096
+#define NAME_PRINTED_MAX 512
 
 /* Into memory that is there: a BIO of OpenSSL's would lose the name without a word where it finds
  * none. What cannot be printed ends it. */

@@ -39,11 +39,23 @@ bool survey_list(struct proto_strings *names, const STACK_OF(SSL_CIPHER) *suites
 	return true;
 }
 
+/*
+ * What goes into the ClientHello: less than what is set, where the signature algorithms or the
+ * security level leave something out. They may leave nothing, of which OpenSSL makes NULL, as of a
+ * want of memory; but that it hardly has twice, and an empty list then.
+ */
+static STACK_OF(SSL_CIPHER) *supported(SSL *ssl)
+{
+	STACK_OF(SSL_CIPHER) *suites = SSL_get1_supported_ciphers(ssl);
+
+	if (!suites)
+		suites = SSL_get1_supported_ciphers(ssl);
+	return suites ? suites : sk_SSL_CIPHER_new_null();
+}
+
 bool survey_offer(struct proto_probe *probe, SSL *ssl, const struct kernel *kernel)
 {
-	/* What goes into the ClientHello: less than what is set, where the signature algorithms or
-	 * the security level leave something out. */
-	STACK_OF(SSL_CIPHER) *suites = SSL_get1_supported_ciphers(ssl);
+	STACK_OF(SSL_CIPHER) *suites = supported(ssl);
 	bool listed = survey_list(&probe->offered, suites, NULL) &&
 		      survey_list(&probe->offloadable, suites, kernel);
 

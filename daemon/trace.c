@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <openssl/err.h>
 #include <stdio.h>
+#include <string.h>
 
 bool trace_begin(struct proto_trace *trace)
 {
@@ -61,27 +62,26 @@ static bool memory_was_short(void)
 	return was_short;
 }
 
-/* OpenSSL may have taken the store's copy of what the peer sent, too. */
-static bool same(const X509 *a, const X509 *b)
-{
-	return a == b || (a && X509_cmp(a, b) == 0);
-}
-
+/* OpenSSL may have taken the store's copy of what the peer sent, so a pointer is not enough; and
+ * X509_cmp() would parse all names, in vain where they are too many. */
 bool trace_chain(struct proto_trace *trace, const STACK_OF(X509) *chain, const X509 *culprit, int code)
 {
 	struct proto_certificate *told = trace->chain.items;
+	char wrong[sizeof(told->cert_sha256)] = "";
 	bool whole = true;
 
 	ERR_clear_error();
+	if (culprit)
+		whole = cert_hash(wrong, culprit, PROTO_PIN_CERT);
 	for (int i = 0; i < sk_X509_num(chain) && i < VERIFY_CERTS_MAX; i++) {
 		const X509 *cert = sk_X509_value(chain, i);
 
 		trace->chain.n++;
 		whole &= describe(&told[i], cert);
-		if (!same(culprit, cert))
+		if (!*wrong || strcmp(wrong, told[i].cert_sha256) != 0)
 			continue;
 		cert_error_name(told[i].problem, sizeof(told[i].problem), code);
-		culprit = NULL;
+		*wrong = '\0';
 	}
 	/* Who has more of them than are accepted is not asked for them. */
 	if (trace->chain.n && cert_count_names(sk_X509_value(chain, 0)) <= VERIFY_NAMES_MAX &&

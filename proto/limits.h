@@ -19,9 +19,10 @@
  * room for what a later service may add. */
 #define PROTO_REPLY_MEMBERS_MAX 192
 
-/* And of a reply to anything but Connect, of which nothing is built but text: GetStatus with everything
- * that can be counted in it has some 1500. */
-#define PROTO_REPORT_MEMBERS_MAX 4096
+/* And of a reply to anything but Connect, of which a client makes text: GetStatus with everything that
+ * can be counted in it has some 1500, GetCapabilities up to 80 for each policy, and no less than 16
+ * bytes for each of them: so it is the size that bounds a true one. */
+#define PROTO_REPORT_MEMBERS_MAX (PROTO_MESSAGE_MAX / 16)
 
 /* Name of an object's member. The longest one that exists has 19 bytes; a bound makes looking for
  * doubled ones cheap. */

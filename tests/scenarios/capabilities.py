@@ -10,12 +10,13 @@ import time
 
 from ktlstest import pki, users
 from ktlstest.asking import ask, check_descriptors, check_good, settle, trusting
-from ktlstest.daemon import Daemon
+from ktlstest.daemon import TOP, Daemon
 from ktlstest.expect import check_invalid, check_probed
 from ktlstest.kmod import empty, hidden, loaded, modules
 from ktlstest.peer import Peer
 from ktlstest.tap import check_between, check_equal, check_in, check_true, main, test, wait_until
 
+KTLSCTL = os.environ.get("KTLSCTL_BIN") or os.path.join(TOP, "build", "ktlsctl")
 METHOD = "io.ktlsd.GetCapabilities"
 CIPHERS = {"aes-gcm-128": "gcm", "aes-gcm-256": "gcm", "chacha20-poly1305": "chacha20poly1305", "aes-ccm-128": "ccm"}
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -99,6 +100,24 @@ def policies(daemon, name):
         check_equal(told[name]["suites"], MIXED.split(":"), "suites of the policy")
         check_equal((told[name]["groups"], told["default"]["groups"]), ("P-384", "X25519:P-256:P-384:P-521"), "groups")
         check_in("RSA-PSS+SHA256", told[name]["signatureAlgorithms"], "signature algorithms")
+
+
+@test("a policy of which nothing is left to offer is told of like any other")
+def contrary(_daemon):
+    with Daemon("[Policy contrary]\nCiphers=ECDHE-ECDSA-AES128-GCM-SHA256\nSignatureAlgorithms=RSA+SHA256\n") as daemon:
+        told = by_name(capabilities(daemon)["policies"])
+        check_equal((told["contrary"]["suites"], told["contrary"]["offloadable"]), ([], []), "its suites")
+        check_true(len(told["default"]["suites"]) > 1, "the other one has suites")
+
+
+@test("200 policies, with all suites there are: a client of ours takes that in")
+def many(_daemon):
+    config = "".join(f"[Policy p{number}]\nCiphers=ALL:!aNULL:!PSK\n" for number in range(200))
+    with Daemon(config) as daemon:
+        check_equal(len(capabilities(daemon)["policies"]), 201, "policies")
+        done = subprocess.run([KTLSCTL, "--socket", daemon.socket_path, "ciphers", "--json"], capture_output=True, text=True)
+        check_equal((done.returncode, done.stderr), (0, ""), "how ktlsctl has ended")
+        check_in('"p199"', done.stdout, "what it has printed")
 
 
 @test("stores: their files, and how many of their certificates are still good")

@@ -4,7 +4,10 @@
 
 import contextlib
 import os
+import socket
 import subprocess
+import tempfile
+import threading
 
 from ktlstest import doctor
 from ktlstest.asking import trusting
@@ -134,6 +137,42 @@ def killed():
         fault = check_fault("service", f"^nobody listens at {daemon.socket_path}, which KTLSD_SOCKET names$",
                             "^run unset KTLSD_SOCKET;", CALLER, **of(daemon))
         check_equal(doctor.command(fault), "unset KTLSD_SOCKET", "what to run")
+
+
+@contextlib.contextmanager
+def answering(text):
+    """Whatever is asked at the path that this gives gets this answer."""
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
+        path = os.path.join(directory, "other")
+        listener.bind(path)
+        listener.listen()
+        thread = threading.Thread(target=_answer, args=(listener, text))
+        thread.start()
+        try:
+            yield path
+        finally:
+            thread.join()
+
+
+def _answer(listener, text):
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        if text:
+            connection.sendall(text.encode() + b"\0")
+
+
+@test("what answers there is {what}", deadline=DEADLINE, cases=[
+    {"what": "another service", "status": CALLER, "says": "^it is not ktlsd that listens at /",
+     "text": '{"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"io.ktlsd"}}'},
+    {"what": "an older ktlsd", "status": ADMINISTRATOR, "says": "is older than ktlsctl, and knows less$",
+     "text": '{"error":"org.varlink.service.MethodNotFound","parameters":{"method":"io.ktlsd.GetCapabilities"}}'},
+    {"what": "one that hangs up", "status": ADMINISTRATOR, "says": "^the service hung up without an answer$", "text": ""},
+])
+def other(what, status, says, text):
+    del what
+    with answering(text) as path:
+        check_fault("service", says, "", status, program=BUILT, KTLSD_SOCKET=path)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 import itertools
 import socket
 import ssl
+import subprocess
 
 from ktlstest import names, pki
 from ktlstest.asking import AT_ONCE, PATIENCE, SHORT, ask, check_descriptors, check_gone, check_good, settle, trusting
@@ -159,6 +160,8 @@ def failures(daemon):
         check_invalid(both(daemon, peer, port=0), "port")
         check_invalid(both(daemon, peer, unknown=1), "unknown")
         check_equal(peer.connections, [], "connections that the peer saw")
+        contrary = {"ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256", "signatureAlgorithms": "RSA+SHA256"}
+        check_error(both(daemon, peer, probed=True, policy=contrary), "HandshakeFailed", "handshake")
     with Peer(plan=Plan(step="server-hello", action="stall")) as peer:
         check_timed_out(probe(daemon, peer, timeoutMs=SHORT), "handshake", SHORT)
         check_gone(peer)

@@ -12,7 +12,7 @@ import subprocess
 
 from ktlstest import pki, system
 from ktlstest.asking import check_good, trusting
-from ktlstest.expect import check_connected
+from ktlstest.expect import check_connected, check_error
 from ktlstest.system import MEMBER, SOCKET, STRANGER, System
 from ktlstest.tap import check_between, check_equal, check_in, check_raises, check_true, main, test
 
@@ -66,6 +66,26 @@ def capabilities(_system):
         check_equal(status["NoNewPrivs"], "1", f"NoNewPrivs of {pid}")
         check_equal(status["Seccomp"], "2", f"Seccomp of {pid}")
         check_true("0" not in status["Uid"].split("\t"), f"{pid} is not root's")
+
+
+@test("what a member is told of the service and of the machine, confined as it is")
+def told(_system):
+    with system.caller() as caller, system.peer() as peer:
+        status = caller.call("io.ktlsd.GetStatus").parameters
+        done = [(one["method"], one["count"]) for one in status["outcomes"] if one["outcome"] == "ok"]
+        check_equal((status["pid"], done), (system.main_pid(), [("Connect", 1)]), "the service, and what it has done")
+        check_true(all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", time) for time in (
+            status["since"], status["loaded"], *[worker["since"] for worker in status["workers"]])), f"times of {status}")
+        can = caller.call("io.ktlsd.GetCapabilities").parameters
+        check_equal((can["managed"], can["kernel"]["release"], can["kernel"]["tlsErrno"]), (True, os.uname().release, None),
+                    "the machine")
+        check_equal((can["caller"]["uid"], can["caller"]["allowed"]), (system.uid(MEMBER), True), "the caller")
+        check_equal([policy["name"] for policy in can["policies"] if not policy["offloadable"]], [], "policies without a suite")
+        store = can["stores"][0]
+        check_between(store["valid"], 1, store["certificates"], f"certificates of {store}")
+        with caller.call("io.ktlsd.Probe", {"host": peer.host, "port": peer.port, "trust": trusting("other-ca")}) as reply:
+            check_error(reply, "CertificateRejected", "handshake", x509="UNABLE_TO_GET_ISSUER_CERT_LOCALLY")
+            check_equal([one["subject"] for one in reply.parameters["trace"]["chain"]], ["CN=ktlsd test rsa"], "the chain")
 
 
 @test("the record of a request has the caller's real uid")

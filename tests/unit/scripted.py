@@ -77,7 +77,7 @@ def failure(name, stage, message, **more):
 
 class Service:
     """Answers any number of calls on any number of connections. answer(method, parameters) gives the
-    reply, or None: it hangs up. What it was asked is in calls."""
+    reply, as it is sent if it is bytes, or None: it hangs up. What it was asked is in calls."""
 
     def __init__(self, directory, answer):
         self.path = os.path.join(directory, "io.ktlsd")
@@ -139,7 +139,7 @@ class Service:
             self.changed.notify_all()
         if answer:
             try:
-                caller.sendall(json.dumps(answer).encode() + b"\0")
+                caller.sendall(answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\0")
             except ConnectionError:
                 return False
         return answer is not None

@@ -149,6 +149,12 @@ static void test_ciphers(void **state)
 	      "as root, run modprobe -a chacha20poly1305 ccm && systemctl reload ktlsd");
 	check("ciphers", KERNEL("null", "null", CIPHERS("null", "null", OLD, NONE)), PRESENT, VERDICT_NOTE, ADMIN,
 	      NOT_TAKEN "chacha20-poly1305, aes-ccm-128", "as root, run modprobe -a ccm && systemctl reload ktlsd");
+	/* Not what a service may say besides. */
+	check("ciphers", KERNEL("null", "null", "[" CIPHER("aes-gcm-128", "gcm; reboot", NONE) ","
+	      CIPHER("aes-gcm-256", "-r", NONE) "]"),
+	      PRESENT, VERDICT_FAULT, ADMIN, NOT_TAKEN "aes-gcm-128, aes-gcm-256", "install a later kernel");
+	check("ciphers", KERNEL("null", "null", "7"), PRESENT, VERDICT_OK, NOBODY,
+	      "the kernel takes all ciphers that the service has for it", "");
 	/* What was not tried is not missing. */
 	check("ciphers", KERNEL(NONE, "null", CIPHERS(NONE, NONE, NONE, NONE)), ABSENT, VERDICT_UNKNOWN, NOBODY,
 	      "which ciphers the kernel takes could not be tried", "");

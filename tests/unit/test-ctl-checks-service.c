@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* link: -Wl,--wrap=geteuid,--wrap=getegid,--wrap=getgroups,--wrap=access,--wrap=getpwuid,--wrap=getgrgid */
+/* link: -Wl,--wrap=geteuid,--wrap=group_member,--wrap=access,--wrap=getpwuid,--wrap=getgrgid */
 #include "client/ctl-checks-service.c"
 
 #include "tests/unit/exam.h"
@@ -16,8 +16,7 @@ static struct {
 } fake;
 
 uid_t __wrap_geteuid(void);
-gid_t __wrap_getegid(void);
-int __wrap_getgroups(int n, gid_t *groups);
+int __wrap_group_member(gid_t gid);
 int __wrap_access(const char *path, int mode);
 struct passwd *__wrap_getpwuid(uid_t uid);
 struct group *__wrap_getgrgid(gid_t gid);
@@ -27,17 +26,9 @@ uid_t __wrap_geteuid(void)
 	return ALICE;
 }
 
-gid_t __wrap_getegid(void)
+int __wrap_group_member(gid_t gid)
 {
-	return OTHERS;
-}
-
-int __wrap_getgroups(int n, gid_t *groups)
-{
-	assert_true(n >= 2);
-	groups[0] = OTHERS;
-	groups[1] = KTLS;
-	return fake.member ? 2 : 1;
+	return gid == OTHERS || (fake.member && gid == KTLS);
 }
 
 int __wrap_access(const char *path, int mode)
@@ -214,7 +205,7 @@ static void test_silent(void **state)
 
 static void test_stranger(void **state)
 {
-	static const enum ktls_status strangers[] = { KTLS_PROTOCOL, KTLS_METHOD_NOT_FOUND,
+	static const enum ktls_status strangers[] = { KTLS_PROTOCOL,
 						      KTLS_INTERFACE_NOT_FOUND, KTLS_UNREACHABLE };
 
 	for (size_t i = 0; i < array_size(strangers); i++) {
@@ -223,6 +214,23 @@ static void test_stranger(void **state)
 		check(&exam, "service", VERDICT_FAULT, ADMIN, "it is not ktlsd that listens at " PATH ": what came",
 		      "as root, run ss -xlp src " PATH "; end what it shows, and run systemctl restart ktlsd.socket");
 		check_named(&exam, "it is not ktlsd that listens at");
+	}
+}
+
+static void test_older(void **state)
+{
+	static const enum ktls_status older[] = { KTLS_METHOD_NOT_FOUND, KTLS_METHOD_NOT_IMPLEMENTED };
+
+	for (size_t i = 0; i < array_size(older); i++) {
+		struct exam exam = exam_of(older[i], 0);
+
+		check(&exam, "service", VERDICT_FAULT, ADMIN,
+		      "the service at " PATH " is older than ktlsctl, and knows less",
+		      "as root, run systemctl daemon-reload && systemctl restart ktlsd");
+		exam.named_by = "KTLSD_SOCKET";
+		check(&exam, "service", VERDICT_FAULT, ADMIN,
+		      "the service at " PATH " is older than ktlsctl, and knows less",
+		      "start ktlsd anew, of the version that ktlsctl has");
 	}
 }
 
@@ -311,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_named_rights),
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_stranger),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_other_failure),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_configuration_faults),

@@ -57,6 +57,11 @@ static void test_reload(void **state)
 	char command[COMMAND_MAX];
 
 	assert_string_equal(exam_reload(&exam, command), "send ktlsd a SIGHUP");
+	exam.status = document("{\"pid\":-1}");
+	assert_string_equal(exam_reload(&exam, command), "send ktlsd a SIGHUP");
+	put(exam.status, "pid", "\"4711\"");
+	assert_string_equal(exam_reload(&exam, command), "send ktlsd a SIGHUP");
+	json_object_put(exam.status);
 	exam.status = document("{\"pid\":4194304}");
 	assert_string_equal(exam_reload(&exam, command), "kill -HUP 4194304");
 	put(exam.capabilities, "managed", "true");

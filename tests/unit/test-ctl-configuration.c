@@ -79,6 +79,13 @@ static void test_good(void **state)
 	check_state("echo a warning >&2; exit 0", CONFIGURATION_GOOD);
 }
 
+/* As a parent may have left it. */
+static void test_nobody_waits(void **state)
+{
+	assert_ptr_not_equal(signal(SIGCHLD, SIG_IGN), SIG_ERR);
+	check_state("exit 0", CONFIGURATION_GOOD);
+}
+
 static void test_faults(void **state)
 {
 	struct configuration configuration = check_script("echo no >&1; echo a.conf:2: Key: why >&2; exit 1");
@@ -173,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_good, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nobody_waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_strange, set_up, tear_down),

@@ -34,6 +34,8 @@ struct json_object *__wrap_ctl_service_call(struct ctl *ctl, const char *method)
 		 *fake.calls ? " " : "", strrchr(method, '.') + 1);
 	if (strcmp(method, "io.ktlsd.GetCapabilities") == 0)
 		text = fake.capabilities[fake.asked++];
+	else if (strcmp(method, "io.ktlsd.Probe") == 0)
+		text = "{\"error\":{\"exitStatus\":77}}";
 	return text ? document(text) : NULL;
 }
 
@@ -146,6 +148,8 @@ static void test_target(void **state)
 	fake.capabilities[0] = "{}";
 	exam_make(&exam, &ctl);
 	assert_string_equal(fake.calls, "GetCapabilities GetStatus Probe");
+	/* An answer does not pass for a failure. */
+	assert_null(view_get(exam.probed, "error"));
 	assert_string_equal(exam.target, "a.test:1");
 	assert_non_null(exam.probed);
 	exam_deinit(&exam);

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* link: -Wl,--wrap=geteuid,--wrap=getegid,--wrap=getgroups,--wrap=getpwuid,--wrap=getgrgid */
+/* link: -Wl,--wrap=geteuid,--wrap=group_member,--wrap=getpwuid,--wrap=getgrgid */
 #include "tests/unit/unit.h"
 
 #include "client/ctl-membership.c"
 
-enum { ALICE = 1000, KTLS = 500, OTHERS = 600 };
+enum { ALICE = 1000, KTLS = 500 };
 
 static struct {
 	bool known;	/* who has which number */
 	bool listed;
-	gid_t primary, other;
+	bool member;
 } fake;
 
 uid_t __wrap_geteuid(void);
-gid_t __wrap_getegid(void);
-int __wrap_getgroups(int n, gid_t *groups);
+int __wrap_group_member(gid_t gid);
 struct passwd *__wrap_getpwuid(uid_t uid);
 struct group *__wrap_getgrgid(gid_t gid);
 
@@ -23,17 +22,10 @@ uid_t __wrap_geteuid(void)
 	return ALICE;
 }
 
-gid_t __wrap_getegid(void)
+int __wrap_group_member(gid_t gid)
 {
-	return fake.primary;
-}
-
-int __wrap_getgroups(int n, gid_t *groups)
-{
-	assert_true(n >= 2);
-	groups[0] = OTHERS;
-	groups[1] = fake.other;
-	return 2;
+	assert_int_equal(gid, KTLS);
+	return fake.member;
 }
 
 struct passwd *__wrap_getpwuid(uid_t uid)
@@ -57,16 +49,15 @@ struct group *__wrap_getgrgid(gid_t gid)
 }
 
 static const struct {
-	bool known, listed;
-	gid_t primary, other;
+	bool known, listed, member;
 	const char *user, *group;
-	bool in, is_listed;
+	bool is_listed;
 } rows[] = {
-	{ true, false, OTHERS, OTHERS, "alice", "ktls", false, false },
-	{ true, true, OTHERS, OTHERS, "alice", "ktls", false, true },
-	{ true, true, OTHERS, KTLS, "alice", "ktls", true, true },
-	{ true, false, KTLS, OTHERS, "alice", "ktls", true, false },
-	{ false, true, OTHERS, KTLS, "uid 1000", "gid 500", true, false },
+	{ true, false, false, "alice", "ktls", false },
+	{ true, true, false, "alice", "ktls", true },
+	{ true, true, true, "alice", "ktls", true },
+	{ true, false, true, "alice", "ktls", false },
+	{ false, true, true, "1000", "gid 500", false },
 };
 
 static void test_membership(void **state)
@@ -76,12 +67,11 @@ static void test_membership(void **state)
 
 		fake.known = rows[i].known;
 		fake.listed = rows[i].listed;
-		fake.primary = rows[i].primary;
-		fake.other = rows[i].other;
+		fake.member = rows[i].member;
 		membership_of(&who, KTLS);
 		assert_string_equal(who.user, rows[i].user);
 		assert_string_equal(who.group, rows[i].group);
-		assert_int_equal(who.in, rows[i].in);
+		assert_int_equal(who.in, rows[i].member);
 		assert_int_equal(who.listed, rows[i].is_listed);
 	}
 }

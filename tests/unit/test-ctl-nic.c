@@ -194,10 +194,8 @@ static void test_what_the_kernel_does_not_tell(void **state)
 static void test_no_interfaces(void **state)
 {
 	static const struct nic_door none = { no_list, fake_free, fake_ethtool };
-	struct json_object *array = ctl_nic(&none);
 
-	assert_int_equal(json_object_array_length(array), 0);
-	json_object_put(array);
+	assert_null(ctl_nic(&none));
 	check("[]");
 }
 

@@ -124,6 +124,7 @@ static void test_owners(void **state)
 	int before = count_descriptors();
 	bool hidden = true;
 
+	put_process("1", "init\n");
 	put_process("10", "ten\n");
 	put_process("9", "nine\n");
 	put_process("100", "a hundred");
@@ -291,6 +292,19 @@ static void test_no_link(void **state)
 	check(sockets, ";");
 }
 
+/* As with hidepid=2, where others' processes are not even listed. */
+static void test_no_process_1(void **state)
+{
+	static const int64_t inode = 7;
+	struct json_object *sockets = sockets_new(&inode, 1);
+	bool hidden = false;
+
+	put_process("2", "two\n");
+	assert_int_equal(owners_add(sockets, proc, &hidden), 0);
+	assert_true(hidden);
+	check(sockets, ";");
+}
+
 static void test_no_proc(void **state)
 {
 	struct json_object *sockets = sockets_new(NULL, 0);
@@ -350,6 +364,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_vanished, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hidden, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_process_1, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_proc, setup, teardown),
 		cmocka_unit_test(test_real),
 	};

@@ -98,6 +98,20 @@ static void test_the_handle_goes_on(void **state)
 	service_free(service);
 }
 
+/* The answer came, and there was no memory to read it: the status says nothing of that. */
+static void test_no_memory(void **state)
+{
+	struct ktls *k = ktls_new();
+	struct json_object *document = ctl_service_failure(k), *error;
+
+	error = json_object_object_get(document, "error");
+	assert_string_equal(json_object_get_string(json_object_object_get(error, "name")), "LocalFailure");
+	assert_string_equal(json_object_get_string(json_object_object_get(error, "message")), "no memory");
+	assert_int_equal(json_object_get_int(json_object_object_get(error, "exitStatus")), ctl_failure(&(struct ctl){ .k = k }));
+	json_object_put(document);
+	ktls_free(k);
+}
+
 static void test_who(void **state)
 {
 	static const char *const names[] = {
@@ -116,6 +130,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_the_handle_goes_on),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_who),
 	};
 

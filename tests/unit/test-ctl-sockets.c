@@ -114,6 +114,9 @@ static void test_failures(void **state)
 	check_failure((struct diag_failure){ EINTR, "it changes too fast", "try again" }, 4,
 		      "ktlsctl: sockets: it changes too fast; try again\n",
 		      ERROR("it changes too fast", "EINTR", "\"try again\"", "true", "retry", "4"));
+	check_failure((struct diag_failure){ EMFILE, "/proc cannot be read", NULL }, 5,
+		      "ktlsctl: sockets: /proc cannot be read: Too many open files\n",
+		      ERROR("/proc cannot be read", "EMFILE", "null", "false", "internal", "5"));
 	check_failure((struct diag_failure){ ENOBUFS, strerror(ENOBUFS), NULL }, 2,
 		      "ktlsctl: sockets: No buffer space available\n",
 		      ERROR("No buffer space available", "ENOBUFS", "null", "false", "administrator", "2"));

@@ -30,12 +30,13 @@ struct json_object *ctl_tlsstat(const char *path)
 
 struct json_object *ctl_trial(const struct trial_door *door)
 {
-	assert_ptr_equal(door, &trial_kernel);
+	assert_int_equal(door->first, TRIAL_N_OF_SERVICE); /* all others cost seconds where they are missing */
+	assert_string_equal(door->module, trial_kernel.module);
 	strcat(order, "t");
 	return json_tokener_parse("{\"behaviours\": {\"splice\": \"differs\"}}");
 }
 
-const struct trial_door trial_kernel;
+const struct trial_door trial_kernel = { .module = "/sys/module/tls" };
 
 static char *status_text(struct ctl *ctl)
 {

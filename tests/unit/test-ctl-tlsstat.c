@@ -73,7 +73,7 @@ static void test_what_is_not_known_and_what_is_broken(void **state)
 	check("TlsTxRekeyFallback \t3\n", "[" ROW("TlsTxRekeyFallback", "3") "]");
 	check("TlsNew 18446744073709551615\n", "[" ROW("TlsNew", "18446744073709551615") "]");
 	check("TlsDecryptError                 \t7\n", "[" ERRORS "]");
-	check("\nTlsBroken\nTlsBroken x\nTlsBroken 1 2\nTlsDecryptError 7", "[" ERRORS "]");
+	check("\nTlsBroken\nTlsBroken x\nTlsBroken 1 2\n\033[2J\377 3\nTls\377 3\nTlsDecryptError 7", "[" ERRORS "]");
 }
 
 static void test_no_file(void **state)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* link: -Wl,--wrap=json_object_to_json_string_ext */
 #include "tests/unit/unit.h"
 
 #include "client/ctl-failure.c"
@@ -301,12 +302,18 @@ static void test_long_values(void **state)
 static void test_paths(void **state)
 {
 	struct json_object *object = json("{\"a\": {\"b\": {\"c\": 5}, \"n\": null}, \"s\": \"t\","
-					  " \"yes\": true, \"one\": 1}");
+					  " \"yes\": true, \"one\": 1, \"list\": [1, 2], \"digits\": \"12\"}");
 
 	assert_ptr_equal(view_get(object, ""), object);
 	assert_int_equal(view_number(object, "a.b.c"), 5);
 	assert_int_equal(view_number(object, "a.b.d"), 0);
 	assert_int_equal(view_number(NULL, "a"), 0);
+	assert_int_equal(view_number(object, "digits"), 0);
+	assert_int_equal(view_count(view_get(object, "list")), 2);
+	assert_int_equal(view_count(object), 0);
+	assert_int_equal(view_count(NULL), 0);
+	assert_true(view_is(object, "s", "t"));
+	assert_false(view_is(object, "one", "1"));
 	assert_null(view_get(object, "a.n"));
 	assert_null(view_get(object, "a.n.c"));
 	assert_null(view_get(object, "s.c"));
@@ -327,6 +334,16 @@ static void test_paths(void **state)
 static void render(struct view *view, struct json_object *document)
 {
 	view_line(view, VIEW_GOOD, "%s", view_text(document, "text"));
+}
+
+static bool without_memory;
+
+const char *__wrap_json_object_to_json_string_ext(struct json_object *object, int flags);
+const char *__real_json_object_to_json_string_ext(struct json_object *object, int flags);
+
+const char *__wrap_json_object_to_json_string_ext(struct json_object *object, int flags)
+{
+	return without_memory ? NULL : __real_json_object_to_json_string_ext(object, flags);
 }
 
 /* The exit status of ctl_show in a process of its own, whose stdout is out. */
@@ -373,12 +390,15 @@ static void test_show(void **state)
 		const char *text;
 		int status;
 		const char *shown;
+		bool without_memory;
+		int wanted; /* 0: the status */
 	} shows[] = {
 		{ false, "a\033", 0, "a?\n" },
 		{ false, "a", 3, "a\n" },
 		{ true, "a/\"\n\033\177\xc2\x9b\xc3\xbc\x9b", 2,
 		  "{\n  \"text\": \"a/\\\"\\n\\u001b\\u007f\\u009b\xc3\xbc\\ufffd\"\n}\n" },
-		{ true, NULL, KTLS_WHO_INTERNAL, "" },
+		{ true, NULL, 0, "", false, KTLS_WHO_INTERNAL },
+		{ true, "a", 0, "", true, KTLS_WHO_INTERNAL },
 	};
 
 	for (size_t i = 0; i < array_size(shows); i++) {
@@ -387,8 +407,10 @@ static void test_show(void **state)
 		ssize_t n;
 
 		assert_int_equal(pipe(ends), 0);
+		without_memory = shows[i].without_memory;
 		assert_int_equal(show_to(ends[1], shows[i].as_json, shows[i].text, shows[i].status),
-				 shows[i].status);
+				 shows[i].wanted ?: shows[i].status);
+		without_memory = false;
 		close_fd(&ends[1]);
 		n = read(ends[0], text, sizeof(text) - 1);
 		assert_true(n >= 0);

@@ -86,11 +86,24 @@ def labels_are_escaped(directory):
     status = copy.deepcopy(STATUS)
     status["version"] = odd
     status["outcomes"][0]["outcome"] = odd
+    status["latencies"][0]["stage"] = odd
     text = metrics(directory, status)
     for parse in (parse_open, parse_classic):
         found = samples(text, parse)
         same(found[("ktlsd_build_info", ("version", odd))], 1)
         same(found[("ktlsd_requests_total", ("method", "Connect"), ("outcome", odd), ("stage", ""))], 1000)
+        same(found[("ktlsd_stage_duration_seconds_count", ("stage", odd))], 10)
+    status["version"] = "a\x1b[2J\x9b\r\x7f\u017c"
+    same(samples(metrics(directory, status))[("ktlsd_build_info", ("version", "a?[2J???\u017c"))], 1)
+
+
+@test
+def nothing_is_below_zero(directory):
+    status = {**STATUS, "reloads": -1, "sessions": [{**STATUS["sessions"][0], "count": -2**63}],
+              "latencies": [{**STATUS["latencies"][0], "count": -1, "sum": -1, "buckets": [{"upTo": -5, "count": -5}]}]}
+    found = samples(metrics(directory, status))
+    same([key for key, value in found.items() if value < 0 or value > 2**40], [])
+    same((found[("ktlsd_reloads_total",)], found[("ktlsd_stage_duration_seconds_sum", ("stage", "resolve"))]), (0, 0))
 
 
 @test

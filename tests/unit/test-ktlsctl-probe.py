@@ -104,6 +104,23 @@ def each_way_of_io_is_asked_for(directory):
 
 
 @test
+def what_is_no_suite_is_not_asked_for(directory):
+    offered = [A, "a:b", "", 7, None, "x y", B]
+    with Server(directory, offered, [A]) as service:
+        shown = document(service)
+    same([row["server"] for row in shown["ciphers"]], [True, None, None, None, None, None, False])
+    same((service.lists()[FIRST:], shown["scanError"]), ([B], None))
+
+
+@test
+def what_is_no_hash_is_no_pin(directory):
+    for odd in ("$(reboot)", "ab" * 31, "ab" * 33, "AB" * 32, None, 7):
+        peer = {**SESSION["peer"], "certSha256": odd}
+        with Service(directory, lambda *_, peer=peer: reply({**PROBED, "session": {**SESSION, "peer": peer}})) as service:
+            same(document(service, "--quick")["pins"], ["spki-sha256:" + "cd" * 32])
+
+
+@test
 def quick_is_one_handshake(directory):
     with Server(directory, ALL, [A], offloadable=[B]) as service:
         shown = document(service, "--quick")
@@ -146,6 +163,15 @@ def the_text_has_it_all(directory):
           "--pin cert-sha256:" + "ab" * 32, "--pin spki-sha256:" + "cd" * 32, "CIPHER KERNEL SERVER",
           f"{A} yes yes", f"{C} no no", "Could go to the kernel: no", "with io plain: no", "with io aware: yes")
     same("\x1b" in result.stdout, False)
+
+
+@test
+def a_stage_that_was_not_completed_has_no_time(directory):
+    times = {**TRACE["timings"], "handshake": 0}
+    answer = failure("HandshakeFailed", "handshake", "no", trace={**TRACE, "timings": times})
+    with Service(directory, lambda *_: answer) as service:
+        result = run("--socket", service.path, "probe", "example.org:443")
+    shows(result.stdout, "Times", "handshake: -")
 
 
 @test

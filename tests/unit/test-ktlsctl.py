@@ -352,6 +352,14 @@ def what_cannot_be_written_was_not_done(_):
 
 
 @test
+def a_stdout_that_is_closed_takes_nothing(_):
+    for arguments in (["--version"], ["completion", "bash"], ["sockets", "--json"]):
+        result = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", KTLSCTL, *arguments], stderr=subprocess.PIPE, text=True,
+                                check=False, timeout=30)
+        same((arguments, result.returncode, result.stderr), (arguments, 1, "ktlsctl: stdout: Bad file descriptor\n"))
+
+
+@test
 def standard_descriptors_that_are_closed(directory):
     """What ktlsctl opens must not come to lie there."""
     with Service(directory, {"error": "io.ktlsd.Busy"}) as service:

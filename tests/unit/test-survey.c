@@ -91,6 +91,19 @@ static void test_what_is_left_out_of_the_hello(void **state)
 	SSL_free(ssl);
 }
 
+static void test_nothing_is_left(void **state)
+{
+	SSL *ssl = offering("ECDHE-ECDSA-AES128-GCM-SHA256");
+	struct proto_probe probe = { .takes_over = false };
+
+	SSL_set1_sigalgs_list(ssl, "RSA+SHA256");
+	assert_true(survey_offer(&probe, ssl, &takes_all));
+	expect_list(&probe.offered, "");
+	expect_list(&probe.offloadable, "");
+	proto_probe_deinit(&probe);
+	SSL_free(ssl);
+}
+
 static void test_no_more_than_a_reply_holds(void **state)
 {
 	SSL *ssl = offering("ALL:COMPLEMENTOFALL:@SECLEVEL=0");
@@ -184,6 +197,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_what_is_left_out_of_the_hello),
+		cmocka_unit_test(test_nothing_is_left),
 		cmocka_unit_test(test_no_more_than_a_reply_holds),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_taking_over),

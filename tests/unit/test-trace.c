@@ -300,6 +300,25 @@ static void test_addresses_that_are_none(void **state)
 	ASN1_OCTET_STRING_free(data);
 }
 
+/* Who has too many names is refused before they are parsed, and told of without that. */
+static void test_names_of_a_hostile_issuer(void **state)
+{
+	_identity_ id = with_names("x", 1, VERIFY_NAMES_MAX + 1);
+	const uint8_t *at;
+	uint8_t *der = NULL;
+	int size = i2d_X509(id.cert, &der);
+	X509 *certs[] = { leaf.cert, (at = der, d2i_X509(NULL, &at, size)) };
+	struct proto_trace trace;
+
+	openssl_allocations = 0;
+	trace = traced(certs, array_size(certs), certs[1], EXPIRED);
+	assert_in_range(openssl_allocations, 1, VERIFY_NAMES_MAX / 2);
+	assert_string_equal(cert_at(&trace, 1)->problem, "X509_V_ERR_CERT_HAS_EXPIRED");
+	proto_trace_deinit(&trace);
+	X509_free(certs[1]);
+	OPENSSL_free(der);
+}
+
 static void test_a_long_chain(void **state)
 {
 	X509 *certs[VERIFY_CERTS_MAX + 5];
@@ -397,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_culprit),
 		cmocka_unit_test(test_names_of_a_hostile_leaf),
 		cmocka_unit_test(test_addresses_that_are_none),
+		cmocka_unit_test(test_names_of_a_hostile_issuer),
 		cmocka_unit_test(test_a_long_chain),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_no_memory_of_openssl),

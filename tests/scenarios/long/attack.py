@@ -189,9 +189,15 @@ def silence(report, path, _targets):
     Crowd(path, lambda number: data[number % len(data)]).go_on(report)
 
 
+def reports(report, path, _targets):
+    """As many as may wait, of which only the first is waited for."""
+    calls = [json.dumps({"method": f"io.ktlsd.{method}"}).encode() + b"\0" for method in ("GetStatus", "GetCapabilities")]
+    Crowd(path, lambda number: calls[number % 2] * 5).go_on(report)
+
+
 ATTACKS = {"holds": [hold], "floods": [flood], "asks for much": [valid],
            "asks for costly certificates": [certificates], "asks for silent names": [silence],
-           "does all of that": [hold, flood, valid, certificates, silence]}
+           "asks for reports": [reports], "does all of that": [hold, flood, valid, certificates, silence, reports]}
 
 
 # --- servers, and the one who is attacked
