@@ -281,10 +281,10 @@ def is_over(caller):
 
 
 @contextlib.contextmanager
-def hoarding(way):
+def hoarding(way, limit="UserConnections"):
     """A service of which one user has had as many connections as he may. They are over, he has read
     nothing, and he keeps his ends."""
-    config = f"[Limits]\nUserConnections={FEW}\nDeliveryTimeoutSec={DELIVERY // 4}ms\n" \
+    config = f"[Limits]\n{limit}={FEW}\nDeliveryTimeoutSec={DELIVERY // 4}ms\n" \
              f"IdleTimeoutSec={2 * DELIVERY}ms\n"
     with Daemon(config) as daemon, contextlib.ExitStack() as stack:
         settle(daemon)
@@ -329,6 +329,17 @@ def unread_in_all(_daemon):
         check_equal(sum(queued(caller.sock) for caller in callers), before, "bytes of the first ones")
         check_between(daemon.fd_count(), 0, daemon.fds_at_rest + FEW, "descriptors")
         check_others(daemon)
+
+
+@test("of all callers together, too: one more waits until somebody has read")
+def unread_by_all(_daemon):
+    with hoarding("nonsense", limit="Connections") as (daemon, callers), daemon.caller() as late:
+        late.start(GET_INFO)
+        check_true(not readable(late.sock, 0.5), "the late one waits")
+        while callers[0].sock.recv(65536):
+            pass
+        with late.receive() as reply:
+            check_equal(reply.error, None, "what the late one was told")
 
 
 @test("neither a reload nor the end waits for who reads nothing; and a reload forgets no one")
