@@ -8,24 +8,25 @@ import re
 import subprocess
 import time
 
-from ktlstest import pki, users
+from ktlstest import pki, programs, users
 from ktlstest.asking import ask, check_descriptors, check_good, settle, trusting
-from ktlstest.daemon import TOP, Daemon
+from ktlstest.daemon import Daemon
 from ktlstest.expect import check_invalid, check_probed
 from ktlstest.kmod import empty, hidden, loaded, modules
 from ktlstest.peer import Peer
 from ktlstest.tap import check_between, check_equal, check_in, check_true, main, test, wait_until
 
-KTLSCTL = os.environ.get("KTLSCTL_BIN") or os.path.join(TOP, "build", "ktlsctl")
 METHOD = "io.ktlsd.GetCapabilities"
 CIPHERS = {"aes-gcm-128": "gcm", "aes-gcm-256": "gcm", "chacha20-poly1305": "chacha20poly1305", "aes-ccm-128": "ccm"}
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 MIXED = "AES256-SHA:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
 ALICE, BOB, CAROL = 1001, 1002, 1003
-CONFIG = f"""
+POLICY = f"""
 [Policy mixed]
 Ciphers={MIXED}
 Groups=P-384
+"""
+CONFIG = f"""{POLICY}
 [Store lab]
 File={pki.Bundle("ca").chain}
 """
@@ -115,7 +116,7 @@ def many(_daemon):
     config = "".join(f"[Policy p{number}]\nCiphers=ALL:!aNULL:!PSK\n" for number in range(200))
     with Daemon(config) as daemon:
         check_equal(len(capabilities(daemon)["policies"]), 201, "policies")
-        done = subprocess.run([KTLSCTL, "--socket", daemon.socket_path, "ciphers", "--json"], capture_output=True, text=True)
+        done = subprocess.run([programs.ktlsctl(), "--socket", daemon.socket_path, "ciphers", "--json"], capture_output=True, text=True)
         check_equal((done.returncode, done.stderr), (0, ""), "how ktlsctl has ended")
         check_in('"p199"', done.stdout, "what it has printed")
 
@@ -174,7 +175,7 @@ def rules(_daemon):
 @test("tls.ko absent, without the privilege to have it loaded; and there again, seen without a restart")
 def without_module(_daemon):
     modules("-r", "tls")
-    with Daemon(CONFIG, user="nobody") as daemon:
+    with Daemon(POLICY, user="nobody") as daemon:
         told = capabilities(daemon)
         check_equal((told["kernel"]["tlsErrno"], set(errnos(told).values())), ("ENOENT", {"ENOENT"}), "errors")
         check_equal([policy["offloadable"] for policy in told["policies"]], [[], []], "what can go to the kernel")

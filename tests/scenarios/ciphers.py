@@ -6,17 +6,14 @@ the machine as it is."""
 import contextlib
 import functools
 import json
-import os
 import socket
 import subprocess
 import time
 
-from ktlstest import trial
+from ktlstest import programs, trial
 from ktlstest.kmod import hidden, loaded, modules
-from ktlstest.daemon import TOP
 from ktlstest.tap import check_between, check_equal, check_in, check_true, main, note, test
 
-KTLSCTL = os.environ.get("KTLSCTL_BIN") or os.path.join(TOP, "build", "ktlsctl")
 NOBODY = 65534
 ALGORITHMS = {
     "aes-gcm-128": "gcm(aes)", "aes-gcm-256": "gcm(aes)", "aes-ccm-128": "ccm(aes)",
@@ -32,8 +29,8 @@ WORKING = ("aes-gcm-128", "aes-gcm-256", "aes-ccm-128", "chacha20-poly1305")
 
 def ciphers(**more):
     """The document, from a machine without the service: the kernel is asked by ktlsctl itself."""
-    done = subprocess.run([KTLSCTL, "--socket", "/run/nobody", "ciphers", "--json"], stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=PATIENCE, check=False, **more)
+    done = subprocess.run([programs.ktlsctl(), "--socket", "/run/nobody", "ciphers", "--json"], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=PATIENCE, check=False, **more)
     check_equal(done.returncode, NO_SERVICE, f"exit status; {done.stderr.decode()}")
     return json.loads(done.stdout)
 

@@ -9,15 +9,14 @@ import re
 import socket
 import subprocess
 
-from ktlstest import ktls, pairs
+from ktlstest import ktls, pairs, programs
 from ktlstest.asking import ask, check_echo, trusting
-from ktlstest.daemon import TOP, Daemon
+from ktlstest.daemon import Daemon
 from ktlstest.expect import check_connected
 from ktlstest.peer import Peer
 from ktlstest.tap import check_equal, check_in, check_not_in, check_true, main, test, wait_until
 from ktlstest.users import Process
 
-KTLSCTL = os.environ.get("KTLSCTL_BIN") or os.path.join(TOP, "build", "ktlsctl")
 NOBODY = 65534
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 COLUMNS = ["version", "cipher", "transmit", "receive", "zerocopySendfile", "expectNoPad", "maxPayload"]
@@ -34,7 +33,7 @@ def output(*words):
 
 def document(*prefix):
     """What ktlsctl tells, whose shape is always the same."""
-    told = json.loads(output(*prefix, KTLSCTL, "sockets", "--json"))
+    told = json.loads(output(*prefix, programs.ktlsctl(), "sockets", "--json"))
     check_equal(list(told), ["sockets", "privileged", "processesHidden"], "members of the document")
     for sock in told["sockets"]:
         check_equal(list(sock), MEMBERS, "members of a socket")

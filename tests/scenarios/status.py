@@ -22,9 +22,9 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from ktlstest import light, names, users, wire
+from ktlstest import light, names, programs, users, wire
 from ktlstest.asking import PATIENCE, SLOWNESS, trusting
-from ktlstest.daemon import TOP, Daemon
+from ktlstest.daemon import Daemon
 from ktlstest.tap import check_between, check_equal, check_true, main, note, test, wait_until
 
 REQUESTS = int(os.environ.get("KTLSTEST_REQUESTS", "1000"))
@@ -32,7 +32,6 @@ WORKERS = 3
 AT_A_TIME = 24
 WAITING = 18    # requests that wait for ever, at a time: the same number for each worker
 NOT_TAKEN = 10
-KTLSCTL = os.environ.get("KTLSCTL_BIN") or os.path.join(TOP, "build", "ktlsctl")
 JOURNAL = "/run/systemd/journal"
 QUEUE = 4096    # entries that wait to be read
 CONNECT, PROBE, GET_STATUS = "io.ktlsd.Connect", "io.ktlsd.Probe", "io.ktlsd.GetStatus"
@@ -413,7 +412,7 @@ def suppressed(service):
 
 
 def ktlsctl(service, *words):
-    done = subprocess.run([KTLSCTL, "--socket", service.daemon.socket_path, *words], check=True, capture_output=True, text=True,
+    done = subprocess.run([programs.ktlsctl(), "--socket", service.daemon.socket_path, *words], check=True, capture_output=True, text=True,
                           timeout=60)
     return done.stdout
 
