@@ -52,7 +52,9 @@ def failing(daemon, action, step):
         if (action, step) == ("reset", "accept") and reply.error == "io.ktlsd.ConnectFailed":
             # The reset may be there before ktlsd has looked at the connection at all.
             error, stage = "ConnectFailed", "connect"
-        check_error(reply, error, stage, within=AT_ONCE, text=SAID[action],
+        # Its end, too: what it has said before is not read any more.
+        said = SAID[action] + (r"|closed the connection before" if step == "accept" else "")
+        check_error(reply, error, stage, within=AT_ONCE, text=said,
                     errno="ECONNRESET" if action == "reset" else (None, "ECONNRESET", "EPIPE"))
         if action != "reset":
             check_gone(peer)
