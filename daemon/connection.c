@@ -2,7 +2,6 @@
 #include "daemon/connection.h"
 
 #include "daemon/hurry.h"
-#include "daemon/unread.h"
 #include "proto/message.h"
 #include "proto/util.h"
 
@@ -68,37 +67,6 @@ struct connection *connection_free(struct connection *connection)
 	connection_close(&connection->fd);
 	free(connection);
 	return NULL;
-}
-
-static void on_read(struct watch *watch)
-{
-	struct connection *connection = container_of(watch, struct connection, watch);
-
-	if (!unread_any(connection->fd))
-		connection_free(connection);
-}
-
-static bool waits_for_reading(struct connection *connection)
-{
-	if (!unread_any(connection->fd))
-		return false;
-	connection->watch.ready = on_read;
-	return watch_for(&connection->watch, UNREAD_EVENTS) == 0 && unread_any(connection->fd);
-}
-
-void connection_end(struct connection *connection, struct list *unread)
-{
-	list_leave(&connection->link);
-	if (waits_for_reading(connection))
-		list_append(unread, &connection->link);
-	else
-		connection_free(connection);
-}
-
-void connection_free_all(struct list *list)
-{
-	while (!list_empty(list))
-		connection_free(list_first(list, struct connection, link));
 }
 
 int connection_give_back(struct connection *connection)

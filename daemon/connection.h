@@ -3,10 +3,6 @@
  * The supervisor's copy of a caller's connection. It reads nothing from it. It has it for the case
  * that the worker that serves it is lost: then it can still tell the caller so. The worker ends the
  * connection by shutdown(2), since closing its own copy alone would not.
- *
- * It is what counts against the limits of connections, and does so until the caller has read what
- * was sent to him, or has closed his end: else whoever leaves his replies unread and comes again
- * could fill the kernel's memory.
  */
 #pragma once
 
@@ -36,11 +32,6 @@ struct connection *connection_new(struct watch_set *watches, int fd, struct ledg
 				  void (*gone)(struct connection *));
 /* Takes and returns NULL. */
 struct connection *connection_free(struct connection *connection);
-/* It has ended, by whichever side. It is freed as soon as there is nothing unread, and until then in
- * this list and of no owner. */
-void connection_end(struct connection *connection, struct list *unread);
-/* All that are in the list. */
-void connection_free_all(struct list *list);
 /* As if it had not been made: the caller has fd again, and the account counts it. */
 int connection_give_back(struct connection *connection);
 

@@ -199,6 +199,16 @@ bool generation_deal(struct generation *generation, int *fd, unsigned int accoun
 	return false;
 }
 
+unsigned int generation_connections(const struct generation *generation)
+{
+	const struct minder *minder;
+	unsigned int n = 0;
+
+	FOR_EACH(minder, generation)
+		n += minder->n_connections;
+	return n;
+}
+
 bool generation_ping(struct generation *generation)
 {
 	struct minder *minder;

@@ -48,6 +48,7 @@ struct generation *generation_free(struct generation *generation);
 /* Deals the connection to the worker that has the fewest, of those that have as few to the one that
  * has had fewest. False: nobody can take it now, and *fd is still the caller's. */
 bool generation_deal(struct generation *generation, int *fd, unsigned int account);
+unsigned int generation_connections(const struct generation *generation);
 /* Once a second. Whether all workers had answered the last one; that some were lost is no lack of
  * answers as long as they are replaced. */
 bool generation_ping(struct generation *generation);

@@ -24,7 +24,7 @@ static void connection_gone(struct connection *connection)
 {
 	struct minder *minder = connection->owner;
 
-	connection_end(connection, &minder->household->unread);
+	connection_free(connection);
 	minder->n_connections--;
 	minder->callbacks->connection_gone(minder);
 }
@@ -33,7 +33,7 @@ static void refuse(struct minder *minder, struct connection *connection, enum pr
 		   const char *message)
 {
 	connection_refuse(connection->fd, error, message);
-	connection_end(connection, &minder->household->unread);
+	connection_free(connection);
 	minder->n_connections--;
 }
 

@@ -20,7 +20,6 @@ struct household {
 	struct watch_set watches;
 	struct log *log;
 	struct ledger *ledger;
-	struct list unread;	/* connections that have ended, whoever's they were (connection.h) */
 	struct tally *tally;
 	int nursery;
 	bool managed, restarts;

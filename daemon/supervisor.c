@@ -25,6 +25,15 @@ static const struct config *config_of(const struct supervisor *supervisor)
 
 /* --- callers */
 
+static unsigned int count_connections(const struct supervisor *supervisor)
+{
+	unsigned int n = generation_connections(supervisor->current);
+
+	for (struct list *at = supervisor->old.next; at != &supervisor->old; at = at->next)
+		n += generation_connections(container_of(at, struct generation, link));
+	return n;
+}
+
 static void refuse(int *fd, const char *message)
 {
 	connection_refuse(*fd, PROTO_BUSY, message);
@@ -56,8 +65,7 @@ static bool deal(struct listener *listener, int *fd)
 	const char *why;
 	unsigned int account;
 
-	if (supervisor->household.ledger->n_connections >=
-	    config_of(supervisor)->limits.connections)
+	if (count_connections(supervisor) >= config_of(supervisor)->limits.connections)
 		return false;
 	account = open_account(supervisor, *fd, &why);
 	if (account == LEDGER_NO_ACCOUNT)
@@ -326,7 +334,6 @@ bool supervisor_init(struct supervisor *supervisor, struct setup *setup, const c
 					   .signals.ready.fd = -1 };
 	supervisor->household.nursery = supervisor->household.watches.epoll = -1;
 	list_init(&supervisor->old);
-	list_init(&supervisor->household.unread);
 	/* What is no address is nobody's. */
 	r = notify_init(&supervisor->notify);
 	if (r < 0)
@@ -359,7 +366,6 @@ void supervisor_deinit(struct supervisor *supervisor)
 	generation_free(supervisor->current);
 	while (!list_empty(&supervisor->old))
 		generation_free(list_first(&supervisor->old, struct generation, link));
-	connection_free_all(&household->unread);
 	watch_set_deinit(&household->watches);
 	if (household->loop)
 		ev_loop_destroy(household->loop);

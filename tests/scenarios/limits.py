@@ -5,14 +5,11 @@
 import array
 import contextlib
 import fcntl
-import os
 import select
-import signal
 import socket
 import termios
 import time
 
-from ktlstest import users
 from ktlstest.asking import (AT_ONCE, GONE, PATIENCE, SLOWNESS, ask, check_descriptors, check_good,
                              settle, trusting)
 from ktlstest.daemon import PER_CALLER, Daemon
@@ -29,8 +26,6 @@ DELIVERY = int(800 * SLOWNESS)  # milliseconds
 MOST = 4
 CONFIG = f"[Limits]\nRequests={MOST}\nConnections={3 * MOST}\nDeliveryTimeoutSec={DELIVERY}ms\n"
 STALLING = Plan("accept", "stall")
-FEW = 5
-NOBODY = 65534
 
 
 def readable(sock, seconds=0):
@@ -225,135 +220,6 @@ def not_taken(daemon):
         check_between(time.monotonic() - start, DELIVERY / 1000 - 0.02, DELIVERY / 1000 + SLACK,
                       "seconds until the connection is over")
     check_descriptors(daemon)
-
-
-# Replies that nobody takes, when the connection is over.
-
-def end_by_nonsense(caller):
-    fill(caller, 3)
-    caller.send(b"no JSON\0")
-
-
-def end_by_delivery(caller):
-    """Of the last reply a part goes in."""
-    fill(caller)
-
-
-def end_by_idling(caller):
-    fill(caller, 1)
-
-
-ENDS = {"nonsense": end_by_nonsense, "delivery": end_by_delivery, "idling": end_by_idling}
-
-
-def refusal(caller):
-    """Why somebody new is not served; empty: he is."""
-    with contextlib.suppress(BrokenPipeError):
-        caller.start(GET_INFO)
-    with caller.receive() as reply:
-        return reply.parameters["message"] if reply.error else ""
-
-
-def check_full(daemon):
-    with daemon.caller() as caller:
-        check_in("UserConnections=", refusal(caller), "what one more is told")
-
-
-def check_room(daemon, stack):
-    """For one more, who stays."""
-    wait_until(lambda: not refusal(stack.enter_context(daemon.caller())), AT_ONCE, "room")
-    check_full(daemon)
-
-
-def check_others(daemon):
-    def ask_once(report):
-        with daemon.caller() as caller:
-            report(refusal(caller))
-    os.chmod(daemon.socket_path, 0o666)
-    with users.Process(ask_once, uid=NOBODY) as other:
-        check_equal(other.read(), "", "why another user is not served")
-
-
-def is_over(caller):
-    poll = select.poll()
-    poll.register(caller.sock, 0)
-    return bool(poll.poll(0))
-
-
-@contextlib.contextmanager
-def hoarding(way, limit="UserConnections"):
-    """A service of which one user has had as many connections as he may. They are over, he has read
-    nothing, and he keeps his ends."""
-    config = f"[Limits]\n{limit}={FEW}\nDeliveryTimeoutSec={DELIVERY // 4}ms\n" \
-             f"IdleTimeoutSec={2 * DELIVERY}ms\n"
-    with Daemon(config) as daemon, contextlib.ExitStack() as stack:
-        settle(daemon)
-        callers = []
-        while len(callers) < FEW:
-            callers.append(stack.enter_context(daemon.caller()))
-            ENDS[way](callers[-1])
-        wait_until(lambda: all(map(is_over, callers)), PATIENCE / 1000, "the end of each")
-        yield daemon, callers
-
-
-@test("a connection that is over by {way} counts until what was sent is read, or closed by its caller",
-      cases=[{"way": way} for way in ENDS])
-def unread(_daemon, way):
-    with hoarding(way) as (daemon, callers), contextlib.ExitStack() as stack:
-        size = queued(callers[0].sock)
-        check_full(daemon)
-        check_others(daemon)
-        callers[0].sock.recv(size - 1, socket.MSG_WAITALL)
-        callers[0].sock.shutdown(socket.SHUT_RDWR)
-        check_full(daemon)
-        callers[0].sock.recv(1)
-        check_room(daemon, stack)
-        callers[1].close()
-        check_room(daemon, stack)
-        stack.close()
-        for caller in callers:
-            caller.close()
-        check_descriptors(daemon)
-
-
-@test("who comes again and again and reads nothing has so many replies lying there, and no more")
-def unread_in_all(_daemon):
-    with hoarding("nonsense") as (daemon, callers), contextlib.ExitStack() as stack:
-        before = sum(queued(caller.sock) for caller in callers)
-        late = [stack.enter_context(daemon.caller()) for _ in range(20 * FEW)]
-        for caller in late:
-            with contextlib.suppress(BrokenPipeError):
-                caller.start(DESCRIBE, {"interface": "io.ktlsd"})
-        wait_until(lambda: all(map(is_over, late)), PATIENCE / 1000, "the end of each")
-        check_between(max(queued(caller.sock) for caller in late), 1, 500, "bytes that a late one has")
-        check_equal(sum(queued(caller.sock) for caller in callers), before, "bytes of the first ones")
-        check_between(daemon.fd_count(), 0, daemon.fds_at_rest + FEW, "descriptors")
-        check_others(daemon)
-
-
-@test("of all callers together, too: one more waits until somebody has read")
-def unread_by_all(_daemon):
-    with hoarding("nonsense", limit="Connections") as (daemon, callers), daemon.caller() as late:
-        late.start(GET_INFO)
-        check_true(not readable(late.sock, 0.5), "the late one waits")
-        while callers[0].sock.recv(65536):
-            pass
-        with late.receive() as reply:
-            check_equal(reply.error, None, "what the late one was told")
-
-
-@test("neither a reload nor the end waits for who reads nothing; and a reload forgets no one")
-def unread_and_reloaded(_daemon):
-    with hoarding("nonsense") as (daemon, callers), contextlib.ExitStack() as stack:
-        workers = daemon.workers()
-        os.kill(daemon.pid, signal.SIGHUP)
-        daemon.wait_ready()
-        wait_until(lambda: not set(workers) & set(daemon.workers()), AT_ONCE, "the old workers' end")
-        check_full(daemon)
-        callers[0].close()
-        check_room(daemon, stack)
-        os.kill(daemon.pid, signal.SIGTERM)
-        wait_until(lambda: not daemon.alive(), AT_ONCE, "the service's end")
 
 
 @test("a socket that is not taken is shut down in time")

@@ -239,7 +239,6 @@ static inline void home_init(struct home *home)
 		.loop = loop_new(), .log = &home->log, .ledger = ledger_new(), .tally = tally_new(),
 		.nursery = -1,
 	};
-	list_init(&home->household.unread);
 	assert_non_null(home->household.ledger);
 	assert_non_null(home->household.tally);
 	assert_int_equal(watch_set_init(&home->household.watches, home->household.loop), 0);
@@ -262,7 +261,6 @@ static inline void home_deinit(struct home *home)
 
 	for (size_t i = 0; i < home->n_clients; i++)
 		client_hang_up(&home->clients[i]);
-	connection_free_all(&home->household.unread);
 	expect_nothing_left(home->household.ledger);
 	assert_int_equal(children_of(getpid(), &child, 1), 0);
 	watch_set_deinit(&home->household.watches);

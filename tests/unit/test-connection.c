@@ -5,10 +5,8 @@
 
 #include <sys/time.h>
 
-/* The supervisor's copy of a connection, the worker's copy, and the caller; and those that have ended
- * with something unread. */
+/* The supervisor's copy of a connection, the worker's copy, and the caller. */
 struct scene {
-	struct list unread;
 	struct ev_loop *loop;
 	struct watch_set watches;
 	struct ledger *ledger;
@@ -26,7 +24,7 @@ static void on_gone(struct connection *connection)
 
 	scene->n_gone++;
 	scene->gone = true;
-	connection_end(steal_ptr(&scene->connection), &scene->unread);
+	scene->connection = connection_free(connection);
 }
 
 static unsigned int connections(const struct scene *scene)
@@ -40,7 +38,6 @@ static struct scene *scene_new(void)
 	int ends[2];
 
 	scene = (struct scene){ .descriptors = count_descriptors() };
-	list_init(&scene.unread);
 	scene.loop = loop_new();
 	scene.ledger = ledger_new();
 	assert_non_null(scene.ledger);
@@ -60,7 +57,6 @@ static struct scene *scene_new(void)
 static void scene_free(struct scene *scene)
 {
 	scene->connection = connection_free(scene->connection);
-	connection_free_all(&scene->unread);
 	assert_int_equal(connections(scene), 0);
 	close_fd(&scene->worker);
 	close_fd(&scene->caller);
@@ -70,16 +66,9 @@ static void scene_free(struct scene *scene)
 	assert_int_equal(count_descriptors(), scene->descriptors);
 }
 
-static bool is_free(void *arg)
-{
-	struct scene *scene = arg;
-
-	return scene->gone && list_empty(&scene->unread);
-}
-
 static void expect_gone(struct scene *scene)
 {
-	run_until(scene->loop, is_free, scene);
+	run_until(scene->loop, is_set, &scene->gone);
 	assert_int_equal(scene->n_gone, 1);
 	assert_int_equal(connections(scene), 0);
 }
@@ -217,121 +206,6 @@ static void test_no_room(void **state)
 	scene_free(scene);
 }
 
-/* --- what was not read by then */
-
-static struct scene *scene_with_replies(void)
-{
-	struct scene *scene = scene_new();
-
-	assert_int_equal(send(scene->worker, "reply", 5, 0), 5);
-	assert_int_equal(send(scene->worker, "another", 7, 0), 7);
-	worker_shuts_down_and_closes(scene);
-	run_until(scene->loop, is_set, &scene->gone);
-	return scene;
-}
-
-static void expect_counted(struct scene *scene)
-{
-	unsigned int before = ev_iteration(scene->loop);
-
-	run_for(scene->loop, 0.02);
-	assert_in_range(ev_iteration(scene->loop) - before, 0, 5);
-	assert_int_equal(connections(scene), 1);
-	assert_int_equal(scene->n_gone, 1);
-}
-
-static void test_counted_until_it_is_read(void **state)
-{
-	struct scene *scene = scene_with_replies();
-	char text[16];
-
-	expect_counted(scene);
-	assert_int_equal(recv(scene->caller, text, 4, 0), 4);
-	expect_counted(scene);
-	assert_int_equal(recv(scene->caller, text, 2, 0), 2);
-	expect_counted(scene);
-	assert_int_equal(recv(scene->caller, text, sizeof(text), MSG_PEEK), 6);
-	expect_counted(scene);
-	assert_int_equal(recv(scene->caller, text, sizeof(text), 0), 6);
-	expect_gone(scene);
-	assert_int_equal(recv(scene->caller, text, sizeof(text), 0), 0);
-	scene_free(scene);
-}
-
-static void test_counted_until_he_closes(void **state)
-{
-	struct scene *scene = scene_with_replies();
-
-	expect_counted(scene);
-	caller_closes(scene);
-	expect_gone(scene);
-	scene_free(scene);
-}
-
-/* What he says of it changes nothing: it lies there, and he could still read it. */
-static void test_counted_whatever_he_shuts_down(void **state)
-{
-	static const int ways[] = { SHUT_RD, SHUT_WR, SHUT_RDWR };
-	struct scene *scene = scene_with_replies();
-	char text[16];
-
-	for (size_t i = 0; i < array_size(ways); i++) {
-		shutdown(scene->caller, ways[i]);
-		expect_counted(scene);
-	}
-	assert_int_equal(recv(scene->caller, text, sizeof(text), 0), 12);
-	expect_gone(scene);
-	scene_free(scene);
-}
-
-/* Another one in the same list stays. */
-static void test_each_by_itself(void **state)
-{
-	struct scene *scene = scene_with_replies();
-	struct list *other = scene->unread.next;
-	int ends[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
-			 0);
-	assert_int_equal(ledger_open(scene->ledger, getuid(), clock_us()), scene->account);
-	scene->connection = connection_new(&scene->watches, ends[0], scene->ledger, scene->account,
-					   scene, on_gone);
-	connection_refuse(ends[0], PROTO_BUSY, "sorry");
-	scene->gone = false;
-	run_until(scene->loop, is_set, &scene->gone);
-	assert_int_equal(connections(scene), 2);
-	caller_closes(scene);
-	while (connections(scene) == 2)
-		run_one_turn(scene->loop);
-	assert_true(scene->unread.next != other && !list_empty(&scene->unread));
-	close_fd(&ends[1]);
-	run_until(scene->loop, is_free, scene);
-	scene_free(scene);
-}
-
-static void test_unread_and_freed(void **state)
-{
-	struct scene *scene = scene_with_replies();
-
-	expect_counted(scene);
-	scene_free(scene);
-}
-
-/* Without room for a watch nobody would ever tell that it was read. */
-static void test_unread_and_no_room(void **state)
-{
-	struct scene *scene = scene_new();
-	int epoll = scene->watches.epoll;
-
-	assert_int_equal(send(scene->worker, "reply", 5, 0), 5);
-	scene->watches.epoll = -1;
-	connection_end(steal_ptr(&scene->connection), &scene->unread);
-	assert_true(list_empty(&scene->unread));
-	assert_int_equal(connections(scene), 0);
-	scene->watches.epoll = epoll;
-	scene_free(scene);
-}
-
 /* --- a last message */
 
 static void test_a_refusal(void **state)
@@ -364,7 +238,7 @@ static void test_a_refusal_that_nobody_takes(void **state)
 	while (send(scene->worker, filler, sizeof(filler), MSG_DONTWAIT) > 0)
 		;
 	connection_refuse(scene->connection->fd, PROTO_BUSY, "sorry");
-	run_until(scene->loop, is_set, &scene->gone);
+	expect_gone(scene);
 	scene_free(scene);
 
 	scene = scene_new();
@@ -440,12 +314,6 @@ int main(void)
 		cmocka_unit_test(test_freeing_ends_nobody_else_s),
 		cmocka_unit_test(test_the_list),
 		cmocka_unit_test(test_no_room),
-		cmocka_unit_test(test_counted_until_it_is_read),
-		cmocka_unit_test(test_counted_until_he_closes),
-		cmocka_unit_test(test_counted_whatever_he_shuts_down),
-		cmocka_unit_test(test_each_by_itself),
-		cmocka_unit_test(test_unread_and_freed),
-		cmocka_unit_test(test_unread_and_no_room),
 		cmocka_unit_test(test_a_refusal),
 		cmocka_unit_test(test_a_refusal_that_nobody_takes),
 		cmocka_unit_test(test_closing_does_not_last),

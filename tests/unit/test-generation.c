@@ -155,11 +155,6 @@ static void test_stillborn(void **state)
 
 /* --- dealing */
 
-static unsigned int connections(const struct scene *scene)
-{
-	return scene->home.household.ledger->n_connections;
-}
-
 /* One after the other, as a machine's clients come. */
 static void test_dealt_evenly(void **state)
 {
@@ -177,7 +172,7 @@ static void test_dealt_evenly(void **state)
 					    ledger_open(ledger, getuid(), clock_us())));
 		expect_info(&client);
 		client_hang_up(&client);
-		while (connections(scene))
+		while (generation_connections(scene->generation))
 			run_one_turn(scene->home.household.loop);
 	}
 	for (unsigned int i = 0; i < 2; i++)
@@ -198,13 +193,13 @@ static void test_dealt_to_the_least_busy(void **state)
 	/* They were dealt by turns, so these are one worker's. */
 	client_hang_up(clients[1]);
 	client_hang_up(clients[3]);
-	while (connections(scene) > 2)
+	while (generation_connections(scene->generation) > 2)
 		run_one_turn(scene->home.household.loop);
 	expect_info(connect_client(scene));
 	expect_info(connect_client(scene));
 	assert_int_equal(minder_at(scene, 0)->n_connections, 2);
 	assert_int_equal(minder_at(scene, 1)->n_connections, 2);
-	assert_int_equal(connections(scene), 4);
+	assert_int_equal(generation_connections(scene->generation), 4);
 	assert_true(scene->n_room >= 3);
 	scene_free(scene);
 }

@@ -190,80 +190,6 @@ static void test_the_worker_ends_a_connection(void **state)
 	scene_free(scene);
 }
 
-/* --- replies that are not read */
-
-static unsigned int counted(const struct scene *scene)
-{
-	return scene->home.household.ledger->n_connections;
-}
-
-static bool all_were_read(void *scene)
-{
-	return counted(scene) == 0;
-}
-
-/* An error, and the end; he looks at neither. */
-static struct client *client_who_does_not_read(struct scene *scene)
-{
-	struct client *client = connect_client(scene);
-
-	ev_io_stop(client->loop, &client->io);
-	client_send(client, "{\"method\":\"no.such\"}");
-	assert_true(wait_for_events(client->io.fd, POLLIN, PATIENCE));
-	client_send(client, "no JSON");
-	run_until(scene->home.household.loop, nobody_is_left, scene);
-	assert_int_equal(scene->n_gone, 1);
-	return client;
-}
-
-static void test_counted_until_he_reads(void **state)
-{
-	struct scene *scene = scene_new();
-	struct client *client = client_who_does_not_read(scene);
-
-	run_for(scene->home.household.loop, 0.02);
-	assert_int_equal(counted(scene), 1);
-	ev_io_start(client->loop, &client->io);
-	run_until(scene->home.household.loop, all_were_read, scene);
-	run_until(scene->home.household.loop, client_has_ended, client);
-	scene_free(scene);
-}
-
-/* No worker stays for it, and it counts after any. */
-static void test_counted_after_the_worker_s_end(void **state)
-{
-	for (int lost = 0; lost < 2; lost++) {
-		struct scene *scene = scene_new();
-		struct client *client = client_who_does_not_read(scene);
-
-		if (lost)
-			kill(scene->minder->pid, SIGKILL);
-		else
-			minder_drain(scene->minder);
-		run_until(scene->home.household.loop, is_lost, scene);
-		assert_int_equal(counted(scene), 1);
-		client_hang_up(client);
-		run_until(scene->home.household.loop, all_were_read, scene);
-		scene_free(scene);
-	}
-}
-
-/* What he is told when it is lost is no exception. */
-static void test_counted_with_word_of_a_loss(void **state)
-{
-	struct scene *scene = scene_new();
-	struct client *client = connect_client(scene);
-
-	ev_io_stop(client->loop, &client->io);
-	kill(scene->minder->pid, SIGKILL);
-	run_until(scene->home.household.loop, is_lost, scene);
-	assert_int_equal(counted(scene), 1);
-	ev_io_start(client->loop, &client->io);
-	expect_lost(client);
-	run_until(scene->home.household.loop, all_were_read, scene);
-	scene_free(scene);
-}
-
 /* It sleeps, and its channel fills: who has no place in it is still ours. */
 static void test_a_worker_that_takes_no_more(void **state)
 {
@@ -636,9 +562,6 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_callers_are_served),
 		cmocka_unit_test(test_the_worker_ends_a_connection),
-		cmocka_unit_test(test_counted_until_he_reads),
-		cmocka_unit_test(test_counted_after_the_worker_s_end),
-		cmocka_unit_test(test_counted_with_word_of_a_loss),
 		cmocka_unit_test(test_a_worker_that_takes_no_more),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_killed_before_it_has_seen_the_caller),
