@@ -271,7 +271,7 @@ def compare(daemon, ways, targets, parameters):
 
 
 @test("one user {what}: another has all his sockets, in less than twice the time",
-      cases=[{"what": what} for what in ATTACKS], deadline=120)
+      cases=[{"what": what} for what in ATTACKS], deadline=400)
 def attack(daemon, what):
     with contextlib.ExitStack() as stack:
         calm = stack.enter_context(Process(serve, ["rsa"])).read()
