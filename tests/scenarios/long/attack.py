@@ -197,7 +197,7 @@ def reports(report, path, _targets):
 
 ATTACKS = {"holds": [hold], "floods": [flood], "asks for much": [valid],
            "asks for costly certificates": [certificates], "asks for silent names": [silence],
-           "asks for reports": [reports], "does all of that": [hold, flood, valid, certificates, silence, reports]}
+           "asks for reports": [reports], "does all of the first five": [hold, flood, valid, certificates, silence]}
 
 
 # --- servers, and the one who is attacked
