@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/cert.h"
 
+#include "daemon/utc.h"
 #include "proto/util.h"
 
 #include <arpa/inet.h>
@@ -8,7 +9,6 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* More of a name than anybody is told, so that the cut is seen. */
 #define NAME_PRINTED_MAX 512
@@ -44,8 +44,7 @@ void cert_time(char to[static 32], const ASN1_TIME *time)
 {
 	struct tm tm;
 
-	if (!ASN1_TIME_to_tm(time, &tm) || !strftime(to, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		*to = '\0';
+	utc_text(to, ASN1_TIME_to_tm(time, &tm) ? &tm : NULL);
 }
 
 void cert_key(char *to, size_t size, const X509 *cert)

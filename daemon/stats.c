@@ -4,8 +4,7 @@
 #include "daemon/config-settings.h"
 #include "daemon/quota.h"
 #include "daemon/tally.h"
-
-#include <time.h>
+#include "daemon/utc.h"
 
 /* What a scraper gets buckets of: from 64 us to 134 s, more than a request may take. */
 #define BUCKET_LEAST 64
@@ -17,13 +16,12 @@ static void *make_room(struct proto_list *list, size_t most, size_t size)
 }
 
 /* A worker that went astray may have written any time: what is none is empty. */
-static void format_time(char *to, size_t size, uint64_t seconds)
+static void format_time(char to[static UTC_SIZE], uint64_t seconds)
 {
 	time_t when = (time_t)seconds;
 	struct tm tm;
 
-	if (!gmtime_r(&when, &tm) || !strftime(to, size, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		*to = '\0';
+	utc_text(to, gmtime_r(&when, &tm));
 }
 
 /* --- its parts, each a list; false: no memory */
@@ -40,7 +38,7 @@ static bool add_workers(const struct tally *tally, struct proto_report *report)
 		item->pid = (unsigned int)worker->pid;
 		if (!item->pid)
 			continue;
-		format_time(item->since, sizeof(item->since), worker->since);
+		format_time(item->since, worker->since);
 		item->under_way = tally_under_way(tally, seat);
 		report->under_way += item->under_way;
 		report->workers.n++;
@@ -149,8 +147,8 @@ bool stats_report(const struct env *env, unsigned int account, struct proto_repo
 		.workers_lost = tally->shared->workers_lost, .reloads = tally->shared->reloads,
 		.calls_refused = all.refused, .records_suppressed = all.suppressed,
 	};
-	format_time(report->since, sizeof(report->since), tally->since);
-	format_time(report->loaded, sizeof(report->loaded), (uint64_t)env->loaded);
+	format_time(report->since, tally->since);
+	format_time(report->loaded, (uint64_t)env->loaded);
 	return add_workers(tally, report) && add_outcomes(tally, &all, report) &&
 	       add_latencies(&all, report) && add_sessions(tally, &all, report) &&
 	       add_quotas(env, account, report) &&

@@ -2,6 +2,7 @@
 #include "daemon/trust.h"
 
 #include "daemon/pem.h"
+#include "daemon/utc.h"
 #include "daemon/verify.h"
 
 #include <assert.h>
@@ -339,8 +340,7 @@ struct proto_store_state trust_state(const struct trust *trust, size_t i)
 		if (n == 0 || dates->until > last)
 			last = dates->until;
 	}
-	if (store->n_dates && gmtime_r(&last, &tm))
-		strftime(state.not_after, sizeof(state.not_after), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	utc_text(state.not_after, store->n_dates ? gmtime_r(&last, &tm) : NULL);
 	return state;
 }
 
